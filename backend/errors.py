@@ -1,0 +1,61 @@
+"""The errors a user can cause.
+
+Each says what was wrong and what to do about it. ``code`` is a stable, machine-readable name; the HTTP
+layer answers it together with the message, the command line prints the message and exits with status 2.
+"""
+
+from __future__ import annotations
+
+
+class KeytrackError(Exception):
+    """Base of every error that a user can cause; never raised itself."""
+
+    code = "error"
+
+
+class SettingsError(KeytrackError):
+    """A setting has a value that cannot be used; the message names the setting."""
+
+    code = "bad-setting"
+
+
+class VideoError(KeytrackError):
+    """A video is missing, unreadable, truncated before its first frame, or not a video at all."""
+
+    code = "bad-video"
+
+
+class FrameOutOfRange(VideoError):
+    """A frame was named that the video does not have."""
+
+    code = "frame-out-of-range"
+
+
+class PromptError(KeytrackError):
+    """A prompt cannot be used: a box of no size or outside the frame, no prompt at all, wrong mask size."""
+
+    code = "bad-prompt"
+
+
+class PayloadError(KeytrackError):
+    """A request's payload has a missing field or one of the wrong type; the message gives its path."""
+
+    code = "bad-payload"
+
+
+class LabelConfigError(KeytrackError):
+    """A labeling configuration that this backend cannot serve."""
+
+    code = "bad-label-config"
+
+
+class MediaError(KeytrackError):
+    """A task's media could not be fetched: refused by a rule, not found, unreachable, or too large."""
+
+    code = "bad-media"
+
+
+class WeightsError(KeytrackError):
+    """Weights are missing, damaged, or could not be fetched; the message lists the sources tried."""
+
+    code = "no-weights"
