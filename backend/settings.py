@@ -1,0 +1,189 @@
+"""One frozen :class:`Settings` object, read once from the environment and the command line.
+
+Nothing else in the backend reads the environment. Every field is the variable ``KEYTRACK_<FIELD>`` and, where a
+command offers it, the option ``--<field>``; an option wins over the variable, the variable over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backend.errors import SettingsError
+
+ENV_PREFIX = "KEYTRACK_"
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return Path(os.path.abspath(path.expanduser()))
+    except RuntimeError as error:  # "~" where no home directory is known
+        raise ValueError(str(error)) from error
+
+
+def _directory_or_new(path: Path) -> Path:
+    path = _absolute(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file; give a directory")
+    return path
+
+
+def _existing_directory(path: Path) -> Path:
+    path = _absolute(path)
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a directory; create it or give another")
+    return path.resolve()
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|xpu|cuda(:\d+)?", name):
+        raise ValueError("give auto, cpu, cuda, cuda:<number>, mps or xpu")
+    return name
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give an address such as http://localhost:8080")
+    if parts.username or parts.password:
+        raise ValueError("leave user and password out of the address; set KEYTRACK_LABEL_STUDIO_TOKEN")
+    if parts.query or parts.fragment:
+        raise ValueError("give the address without a query or a fragment")
+    return url.rstrip("/")
+
+
+def _positive(size: ByteSize) -> ByteSize:
+    if size <= 0:
+        raise ValueError("give a size above 0, such as 512MiB")
+    return size
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _host_name(host: str) -> str:
+    if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?", host):
+        raise ValueError(f"{host!r} is not a host name; give names such as media.example.org, separated by commas")
+    return host.lower()
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _default_data_dir() -> Path:
+    """``keytrack`` under the XDG data directory."""
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if not base.is_absolute():  # the XDG rule: unset, empty or relative means the default
+        base = Path("~/.local/share")
+    return base / "keytrack"
+
+
+def _default_weights_dir(values: dict[str, Any]) -> Path:
+    data_dir: Path = values.get("data_dir", Path())  # it is missing where it was refused
+    return data_dir / "weights"
+
+
+NewDirectory = Annotated[Path, AfterValidator(_directory_or_new)]
+Bytes = Annotated[ByteSize, AfterValidator(_positive)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+
+
+class Settings(BaseSettings):
+    """What a user can choose; build it with :func:`load_settings`.
+
+    Sizes accept units ("512MiB"); paths accept "~" and are made absolute.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", validate_default=True
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="address the backend listens on")
+    port: int = Field(9090, ge=0, le=65535, description="port the backend listens on; 0 takes a free one")
+    data_dir: NewDirectory = Field(
+        default_factory=_default_data_dir, description="directory for stored tracks, downloaded media and weights"
+    )
+    weights_dir: NewDirectory = Field(
+        default_factory=_default_weights_dir, description="directory for model weights (default: weights in data_dir)"
+    )
+    media_root: Annotated[Path, AfterValidator(_existing_directory)] | None = Field(
+        None, description="directory that plain file paths in tasks may lie in (default: none is allowed)"
+    )
+    profile: Annotated[Literal["lite", "full", "auto"], BeforeValidator(_lower)] = Field(
+        "auto", description="models: lite (MobileSAM, any machine), full (SAM + XMem + MASA, a GPU), auto picks"
+    )
+    device: Annotated[str, BeforeValidator(_lower), AfterValidator(_device)] = Field(
+        "auto", description="where the models run: auto, cpu, cuda, cuda:<number>, mps or xpu"
+    )
+    budget_seconds: float = Field(
+        10.0, gt=0, lt=95, description="seconds a press may take before it returns what is done by then"
+    )
+    keyframe_iou: float = Field(
+        0.95, ge=0.5, le=1, description="least IoU between an interpolated box and the tracked one; lower is sparser"
+    )
+    label_studio_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        None, description="address of Label Studio, to fetch media from (default: what Label Studio reports)"
+    )
+    label_studio_token: SecretStr | None = Field(
+        None, description="Label Studio token, legacy or personal access (default: what Label Studio reports)"
+    )
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
+        (), description="hosts beside Label Studio's that media may come from, separated by commas"
+    )
+    max_media_bytes: Bytes = Field(ByteSize(8 << 30), description="largest media file that is fetched")
+    embedding_cache_bytes: Bytes = Field(
+        ByteSize(512 << 20), description="memory for image embeddings, so that no frame is encoded twice"
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads for the models (default: torch decides)")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info", description="least severe messages that are logged: debug, info, warning or error"
+    )
+
+
+def option_name(field: str) -> str:
+    """The command line's name of a settings field: ``--media-root`` for ``media_root``."""
+    return "--" + field.replace("_", "-")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; overrides that are None (options not given) are left to the environment.
+
+    Raises:
+        SettingsError: a value that cannot be used; the message names the variable and the option.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problems = [_describe(problem) for problem in error.errors() if problem["type"] != "default_factory_not_called"]
+        raise SettingsError("; ".join(problems)) from None  # the chained error would show a token
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Variables with our prefix that are no setting: most often a typing mistake.
+
+    They are worth a warning and no more: Kubernetes, for one, sets such variables by itself.
+    """
+    names = os.environ if environment is None else environment
+    known = {(ENV_PREFIX + field).upper() for field in Settings.model_fields}
+    return sorted(name for name in names if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
+
+
+def _describe(problem: Any) -> str:
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    if field not in Settings.model_fields:
+        return f"{field}: there is no such setting"
+    reason = str(problem.get("ctx", {}).get("error") or problem["msg"])
+    value = "" if field == "label_studio_token" else f" (got {problem['input']!r})"
+    return f"{ENV_PREFIX}{field.upper()} / {option_name(field)}: {reason}{value}"
