@@ -1,0 +1,1 @@
+"""A frame and prompts in, masks out: the SAM family."""
