@@ -1,0 +1,1 @@
+"""The service: HTTP in, jobs on one accelerator, and what survives a restart."""

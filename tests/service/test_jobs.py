@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from backend.errors import VideoError
+from backend.service.jobs import Job, Jobs
+
+PATIENCE = 20.0  # seconds until a test gives up; nothing waits this long unless it is broken
+
+
+class Steps:
+    """Work whose every step waits for a permit, and which keeps a diary."""
+
+    def __init__(self, name: str, count: int, diary: list[str], *, gated: bool = False) -> None:
+        self.name = name
+        self.count = count
+        self.diary = diary
+        self.permits = threading.Semaphore(0 if gated else count)
+        self.prepared = threading.Event()
+        self.started = threading.Event()
+        self.closed = threading.Event()
+        self.hold_prepare = threading.Event()
+        self.hold_prepare.set()
+        self.fails: Exception | None = None
+        self.fails_to_prepare: Exception | None = None
+
+    def prepare(self, job: Job) -> None:
+        assert self.hold_prepare.wait(PATIENCE)
+        if self.fails_to_prepare is not None:
+            raise self.fails_to_prepare
+        self.prepared.set()
+
+    def steps(self, job: Job) -> Iterator[object]:
+        self.started.set()
+        try:
+            for index in range(self.count):
+                assert self.permits.acquire(timeout=PATIENCE)
+                if self.fails is not None:
+                    raise self.fails
+                self.diary.append(f"{self.name}{index}")
+                yield index
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    queue = Jobs()
+    yield queue
+    queue.close(timeout=PATIENCE)
+
+
+def deadline(seconds: float = PATIENCE) -> float:
+    return time.monotonic() + seconds
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    limit = deadline()
+    while not condition():
+        assert time.monotonic() < limit, "it never came about"
+        time.sleep(0.002)
+
+
+def test_a_job_runs_to_its_end(jobs: Jobs) -> None:
+    diary: list[str] = []
+    work = Steps("a", 3, diary)
+    job = jobs.submit("a", work, ["x"])
+    assert jobs.wait({"x": job}, deadline())
+    assert diary == ["a0", "a1", "a2"]
+    assert (job.status, job.error, len(jobs), jobs.owner("x")) == ("done", None, 0, None)
+    assert work.closed.is_set()
+
+
+def test_a_wait_ends_at_its_deadline_and_the_job_goes_on(jobs: Jobs) -> None:
+    diary: list[str] = []
+    work = Steps("a", 2, diary, gated=True)
+    job = jobs.submit("a", work, ["x"])
+    assert not jobs.wait({"x": job}, deadline(0.02))
+    assert job.live
+    work.permits.release(2)
+    assert jobs.wait({"x": job}, deadline())
+    assert diary == ["a0", "a1"]
+
+
+def held(jobs: Jobs, diary: list[str]) -> Steps:
+    """A job that keeps the worker busy in its first step, so that others can queue up behind it."""
+    work = Steps("held", 1, diary, gated=True)
+    jobs.submit("held", work)
+    assert work.started.wait(PATIENCE)
+    return work
+
+
+def test_a_job_that_is_waited_for_goes_first(jobs: Jobs) -> None:
+    diary: list[str] = []
+    blocker = held(jobs, diary)
+    background, urgent = Steps("b", 3, diary), Steps("u", 3, diary)
+    first = jobs.submit("b", background, ["b"])
+    second = jobs.submit("u", urgent, ["u"])
+    eventually(lambda: first.status == second.status == "ready")
+    waiter = threading.Thread(target=jobs.wait, args=({"u": second}, deadline()))
+    waiter.start()
+    eventually(lambda: second.waiters == 1)
+    blocker.permits.release()
+    waiter.join(PATIENCE)
+    assert jobs.wait({"b": first}, deadline())
+    assert diary == ["held0", "u0", "u1", "u2", "b0", "b1", "b2"]
+
+
+def test_jobs_that_are_waited_for_take_turns(jobs: Jobs) -> None:
+    diary: list[str] = []
+    blocker = held(jobs, diary)
+    a = jobs.submit("a", Steps("a", 3, diary), ["a"])
+    b = jobs.submit("b", Steps("b", 3, diary), ["b"])
+    eventually(lambda: a.status == b.status == "ready")
+    waiters = [threading.Thread(target=jobs.wait, args=({job.name: job}, deadline())) for job in (a, b)]
+    for waiter in waiters:
+        waiter.start()
+    eventually(lambda: a.waiters == b.waiters == 1)
+    blocker.permits.release()
+    for waiter in waiters:
+        waiter.join(PATIENCE)
+    assert diary == ["held0", "a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+def test_background_jobs_run_one_after_the_other(jobs: Jobs) -> None:
+    diary: list[str] = []
+    blocker = held(jobs, diary)
+    a = jobs.submit("a", Steps("a", 2, diary))
+    b = jobs.submit("b", Steps("b", 2, diary))
+    eventually(lambda: a.status == b.status == "ready")
+    blocker.permits.release()
+    eventually(lambda: len(jobs) == 0)
+    assert diary == ["held0", "a0", "a1", "b0", "b1"]
+
+
+def test_a_newer_job_replaces_the_older_one_with_the_same_keys(jobs: Jobs) -> None:
+    diary: list[str] = []
+    old = Steps("old", 5, diary, gated=True)
+    older = jobs.submit("old", old, ["x"])
+    assert old.started.wait(PATIENCE)
+    newer = jobs.submit("new", Steps("new", 1, diary), ["x"])
+    assert jobs.owner("x") is newer
+    assert older.cancelled() and not older.owns("x")
+    old.permits.release()
+    assert jobs.wait({"x": newer}, deadline())
+    eventually(lambda: not older.live)
+    assert older.status == "cancelled"
+    assert old.closed.is_set()
+    assert diary == ["old0", "new0"]
+
+
+def test_a_job_keeps_the_keys_that_were_not_taken(jobs: Jobs) -> None:
+    diary: list[str] = []
+    old = Steps("old", 2, diary, gated=True)
+    older = jobs.submit("old", old, ["x", "y"])
+    assert old.started.wait(PATIENCE)
+    newer = jobs.submit("new", Steps("new", 1, diary), ["x"])
+    assert not older.cancelled()
+    assert (older.owns("x"), older.owns("y")) == (False, True)
+    assert (jobs.owner("x"), jobs.owner("y")) == (newer, older)
+    old.permits.release(2)
+    assert jobs.wait({"x": newer, "y": older}, deadline())
+    assert (older.status, newer.status) == ("done", "done")
+
+
+def test_whoever_waits_for_a_key_that_is_taken_is_let_go(jobs: Jobs) -> None:
+    old = Steps("old", 2, [], gated=True)
+    older = jobs.submit("old", old, ["x", "y"])
+    outcome: list[bool] = []
+    waiter = threading.Thread(target=lambda: outcome.append(jobs.wait({"x": older}, deadline())))
+    waiter.start()
+    eventually(lambda: older.waiters == 1)
+    jobs.cancel(["x"])
+    waiter.join(PATIENCE)
+    assert outcome == [True]
+    assert older.live
+    old.permits.release(2)
+
+
+def test_cancelling_a_job_that_prepares_ends_it_at_once(jobs: Jobs) -> None:
+    work = Steps("a", 1, [])
+    work.hold_prepare.clear()
+    job = jobs.submit("a", work, ["x"])
+    jobs.cancel(["x"])
+    assert job.status == "cancelled"
+    work.hold_prepare.set()
+    assert work.prepared.wait(PATIENCE)
+    assert not work.started.is_set()
+
+
+@pytest.mark.parametrize("stage", ["fails", "fails_to_prepare"])
+@pytest.mark.parametrize("error", [VideoError("the file is cut short"), RuntimeError("out of memory")])
+def test_a_fault_is_kept_for_the_waiter_and_the_worker_lives(jobs: Jobs, stage: str, error: Exception) -> None:
+    diary: list[str] = []
+    work = Steps("a", 1, diary)
+    setattr(work, stage, error)
+    job = jobs.submit("a", work, ["x"])
+    assert jobs.wait({"x": job}, deadline())
+    assert (job.status, job.error) == ("failed", error)
+    after = jobs.submit("b", Steps("b", 1, diary), ["x"])
+    assert jobs.wait({"x": after}, deadline())
+    assert diary == ["b0"]
+
+
+def test_a_download_does_not_hold_up_the_worker(jobs: Jobs) -> None:
+    diary: list[str] = []
+    slow = Steps("slow", 1, diary)
+    slow.hold_prepare.clear()
+    waiting = jobs.submit("slow", slow, ["s"])
+    quick = jobs.submit("quick", Steps("quick", 1, diary), ["q"])
+    assert jobs.wait({"q": quick}, deadline())
+    slow.hold_prepare.set()
+    assert jobs.wait({"s": waiting}, deadline())
+    assert diary == ["quick0", "slow0"]
+
+
+def test_closing_cancels_and_joins() -> None:
+    jobs = Jobs()
+    running, queued = Steps("a", 5, [], gated=True), Steps("b", 5, [])
+    first = jobs.submit("a", running, ["a"])
+    assert running.started.wait(PATIENCE)
+    second = jobs.submit("b", queued, ["b"])
+    running.permits.release()
+    jobs.close(timeout=PATIENCE)
+    eventually(lambda: not second.live)
+    assert (first.status, second.status) == ("cancelled", "cancelled")
+    assert running.closed.is_set()
+    assert not any(thread.name == "keytrack-worker" and thread.is_alive() for thread in threading.enumerate())
+    with pytest.raises(RuntimeError, match="closed"):
+        jobs.submit("c", Steps("c", 1, []))
+
+
+def test_no_thread_starts_before_there_is_work() -> None:
+    before = threading.active_count()
+    jobs = Jobs()
+    assert threading.active_count() == before
+    jobs.close()

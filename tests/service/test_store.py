@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backend.errors import SettingsError
+from backend.service.store import Demand, Project, Store, StoredTrack, TrackKey
+from backend.tracks import Mask, Observation
+
+KEY = TrackKey("1", "7", "abc")
+HUMAN = [{"frame": 3, "x": 10.123456789012345, "y": 20, "width": 5.5, "height": 7.25, "rotation": 0, "enabled": True}]
+DEMAND = Demand(
+    label="Car",
+    items=[{"id": "abc", "type": "videorectangle"}],
+    source="/data/upload/1/a.mp4",
+    direction="both",
+    human=HUMAN,
+    closed=[3],
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "data" / "keytrack.db")
+    yield opened
+    opened.close()
+
+
+def observation(frame: int, score: float = 0.9, *, present: bool = True, region: str = "abc") -> Observation:
+    mask = np.zeros((12, 16), bool)
+    mask[2:8, frame % 8 : frame % 8 + 4] = True
+    return Observation(region, frame, Mask.from_array(mask) if present else None, score)
+
+
+def row(store: Store, key: TrackKey = KEY) -> StoredTrack:
+    track = store.track(key)
+    assert track is not None
+    return track
+
+
+def test_a_track_and_its_observations_come_back(store: Store) -> None:
+    assert store.track(KEY) is None
+    assert store.begin(KEY, 1, DEMAND, keep=False) == 1
+    store.add(KEY, 1, [observation(2), observation(3, 0.25, present=False)])
+    track = row(store)
+    assert track.demand == DEMAND
+    assert (track.revision, track.complete, track.problem, track.sequence) == (1, False, None, None)
+    frames = store.frames(track)
+    assert sorted(frames) == [2, 3]
+    assert frames[2].box == (2.0, 2.0, 6.0, 8.0)
+    assert (frames[3].box, frames[3].score) == (None, 0.25)
+    again = {item.frame: item for item in store.observations(track)}
+    assert again[2].mask is not None and again[2].mask.area == 24
+    assert again[3].mask is None
+    assert again[2].object_id == "abc"
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "k.db")
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.add(KEY, 1, [observation(0)])
+    store.finish(KEY, 1, HUMAN, 0.75, "tracked 1-30")
+    store.emit(KEY, 1, HUMAN)
+    store.remember_project("1", Project("http://ls:8080", "s3cret", {"a": [1]}))
+    store.close()
+
+    store = Store(tmp_path / "k.db")
+    track = row(store)
+    assert (track.complete, track.sequence, track.score, track.note) == (True, HUMAN, 0.75, "tracked 1-30")
+    assert list(store.frames(track)) == [0]
+    assert store.emitted(KEY) == [HUMAN]
+    assert store.project("1") == Project("http://ls:8080", "s3cret", {"a": [1]})
+    assert store.project("2") is None
+    store.close()
+
+
+def test_a_killed_process_loses_no_committed_frame(tmp_path: Path) -> None:
+    script = """
+        import sys, time
+        from pathlib import Path
+        from backend.service.store import Demand, Store, TrackKey
+        from backend.tracks import Observation
+        key = TrackKey("1", "7", "abc")
+        store = Store(Path(sys.argv[1]))
+        store.begin(key, 1, Demand("Car", [], "a.mp4", "both", [], []), keep=False)
+        store.add(key, 1, [Observation("abc", frame, None, 0.5) for frame in range(40)])
+        store.flush()
+        store.add(key, 1, [Observation("abc", 40, None, 0.5)])
+        print("ready", flush=True)
+        time.sleep(60)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "k.db")],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": "."},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    store = Store(tmp_path / "k.db")
+    assert list(store.frames(row(store))) == list(range(40))
+    store.close()
+
+
+def test_a_new_revision_drops_or_keeps_what_was_there(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.add(KEY, 1, [observation(frame) for frame in range(4)])
+    store.finish(KEY, 1, HUMAN, 0.9, "tracked")
+    changed = replace(DEMAND, direction="forward")
+    assert store.begin(KEY, 2, changed, keep=True) == 2
+    store.add(KEY, 2, [observation(1, 0.1)])
+    track = row(store)
+    assert track.demand.direction == "forward"
+    assert (track.complete, track.sequence, track.note, track.pressed) == (False, None, None, 2)
+    assert {frame: kept.revision for frame, kept in store.frames(track).items()} == {0: 1, 1: 2, 2: 1, 3: 1}
+    store.finish(KEY, 2, HUMAN, 0.9, "tracked")
+    assert list(store.frames(row(store))) == [1]
+    assert store.begin(KEY, 3, DEMAND, keep=False) == 3
+    assert store.frames(row(store)) == {}
+
+
+def test_a_revision_that_is_no_longer_current_changes_nothing(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.begin(KEY, 2, DEMAND, keep=False)
+    store.add(KEY, 1, [observation(0)])
+    store.finish(KEY, 1, HUMAN, 0.9, "old")
+    store.fail(KEY, 1, "old")
+    assert not store.emit(KEY, 1, HUMAN)
+    track = row(store)
+    assert (track.complete, track.problem, store.frames(track), store.emitted(KEY)) == (False, None, {}, [])
+
+
+def test_frames_gathered_before_a_change_do_not_leak_into_the_new_revision(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.add(KEY, 1, [observation(0)])
+    store.begin(KEY, 2, DEMAND, keep=False)
+    assert store.frames(row(store)) == {}
+
+
+def test_a_problem_is_remembered_until_the_track_is_made(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.fail(KEY, 1, "there is no such file")
+    assert row(store).problem == "there is no such file"
+    store.finish(KEY, 1, HUMAN, 0.9, "tracked")
+    assert row(store).problem is None
+
+
+def test_the_latest_emissions_are_kept_newest_first(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    for number in range(12):
+        for _ in range(2):  # handing out the same again is one emission
+            store.emit(KEY, 1, [{"frame": number}])
+    assert [sequence[0]["frame"] for sequence in store.emitted(KEY)] == [11, 10, 9, 8, 7, 6, 5, 4]
+
+
+def test_tracks_are_kept_apart_by_project_task_and_region(store: Store) -> None:
+    keys = [KEY, replace(KEY, project="2"), replace(KEY, task="8"), replace(KEY, region="xyz")]
+    for frame, key in enumerate(keys):
+        store.begin(key, store.next_press(), DEMAND, keep=False)
+        store.add(key, 1, [observation(frame)])
+    assert [list(store.frames(row(store, key))) for key in keys] == [[0], [1], [2], [3]]
+    assert [track.key for track in store.tracks("1", "7")] == [KEY, replace(KEY, region="xyz")]
+    assert store.next_press() == 5
+
+
+def test_a_press_that_changes_nothing_is_noted(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.touch(KEY, 2, replace(DEMAND, label="Person", items=[{"id": "abc", "score": 1}]))
+    track = row(store)
+    assert (track.pressed, track.demand.label, track.demand.items, track.revision) == (
+        2,
+        "Person",
+        [{"id": "abc", "score": 1}],
+        1,
+    )
+
+
+def test_the_token_is_no_ones_to_read(tmp_path: Path) -> None:
+    store = Store(tmp_path / "k.db")
+    assert "s3cret" not in repr(Project("http://ls", "s3cret", None))
+    assert stat.S_IMODE((tmp_path / "k.db").stat().st_mode) == 0o600
+    store.close()
+
+
+def test_a_file_that_is_no_database_is_refused_by_the_settings_name(tmp_path: Path) -> None:
+    (tmp_path / "k.db").write_bytes(b"this is not a database, it is a text about one" * 40)
+    with pytest.raises(SettingsError, match="KEYTRACK_DATA_DIR"):
+        Store(tmp_path / "k.db")
+
+
+def test_a_database_of_a_later_layout_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "k.db")
+    store._connection.execute("PRAGMA user_version = 99")
+    store.close()
+    with pytest.raises(SettingsError, match="version 99"):
+        Store(tmp_path / "k.db")
