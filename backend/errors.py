@@ -55,6 +55,12 @@ class MediaError(KeytrackError):
     code = "bad-media"
 
 
+class LabelStudioError(KeytrackError):
+    """Label Studio cannot be reached, or refused or failed a request; the message has what it said."""
+
+    code = "label-studio"
+
+
 class WeightsError(KeytrackError):
     """Weights are missing, damaged, or could not be fetched; the message lists the sources tried."""
 

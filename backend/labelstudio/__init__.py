@@ -1,0 +1,1 @@
+"""Label Studio's words and ours: labeling configurations, regions, media, its API."""

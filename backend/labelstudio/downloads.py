@@ -1,0 +1,216 @@
+"""Files fetched once and kept: one directory, atomic, shared by everybody who asks for the same address."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import requests
+
+from backend.errors import MediaError
+from backend.labelstudio.hosts import shown
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 600.0  # for how long a file that may change is used without asking again
+STALE_PART_SECONDS = 86_400.0
+CHUNK = 1 << 20
+
+# Query parameters that sign an address and differ each time: (those that give it away, all that belong to it)
+_SIGNATURES = (
+    ({"x-amz-signature"}, lambda name: name.startswith("x-amz-")),
+    ({"x-goog-signature"}, lambda name: name.startswith("x-goog-")),
+    ({"signature", "expires"}, lambda name: name in {"signature", "expires", "awsaccesskeyid", "googleaccessid"}),
+    ({"sig", "se"}, lambda name: name in {"sig", "se", "st", "sp", "sv", "sr", "spr", "skoid", "sktid", "skt", "ske"}),
+)
+
+Opener = Callable[[Mapping[str, str]], requests.Response]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is remembered of a file; ``address`` is without its query, which may hold a signature."""
+
+    file: str
+    size: int
+    address: str
+    etag: str | None
+    modified: str | None
+
+
+class DownloadStore:
+    """Fetches each address once into ``directory``.
+
+    The file's name is made of the address without its signature and of the version fetched, so a file that changed at
+    its source gets a new path, and nothing kept by path is mistaken for it.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
+        self._checked: dict[str, float] = {}
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """End the downloads under way; they raise MediaError."""
+        self._closed.set()
+
+    def get(self, address: str, suffix: str, open_: Opener, *, immutable: bool = False) -> Path:
+        """The local file of ``address``.
+
+        ``open_`` is called with headers (those of a conditional request) and answers 200 or 304 with its body still to
+        read. ``immutable`` files are never asked for again; others are after ten minutes, and a copy at hand is used
+        where the source cannot be reached then.
+
+        Raises:
+            MediaError: from ``open_``, or too large, ended early, not a video but a page, or the disk is full.
+        """
+        key = hashlib.sha256(_identity(address).encode()).hexdigest()[:24]
+        with self._lock(key):
+            entry = self._entry(key)
+            if entry is not None and (immutable or self._is_fresh(key)):
+                return self._directory / entry.file
+            try:
+                path = self._refresh(key, address, suffix, open_, entry)
+            except OSError as error:
+                raise _disk_error(error, self._directory) from error
+            self._checked[key] = self._clock()
+            return path
+
+    @contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            yield
+
+    def _is_fresh(self, key: str) -> bool:
+        checked = self._checked.get(key)
+        return checked is not None and self._clock() - checked < FRESH_SECONDS
+
+    def _entry(self, key: str) -> _Entry | None:
+        """What is known of a file that is still there, whole."""
+        try:
+            entry = _Entry(**json.loads((self._directory / f"{key}.json").read_text("utf-8")))
+            whole = (self._directory / entry.file).stat().st_size == entry.size
+        except (OSError, ValueError, TypeError):
+            return None
+        return entry if whole else None
+
+    def _refresh(self, key: str, address: str, suffix: str, open_: Opener, entry: _Entry | None) -> Path:
+        headers = {}
+        if entry is not None and entry.etag:
+            headers["If-None-Match"] = entry.etag
+        elif entry is not None and entry.modified:
+            headers["If-Modified-Since"] = entry.modified
+        try:
+            response = open_(headers)
+        except Unreachable as error:
+            if entry is None:
+                raise
+            log.warning("%s; using the copy fetched before", error)
+            return self._directory / entry.file
+        with response:
+            if entry is not None and (response.status_code == 304 or _is_same(entry, response)):
+                return self._directory / entry.file
+            return self._download(key, address, suffix, response, entry)
+
+    def _download(self, key: str, address: str, suffix: str, response: requests.Response, old: _Entry | None) -> Path:
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        declared = response.headers.get("Content-Length", "")
+        if declared.isdecimal() and int(declared) > self._max_bytes:
+            raise self._too_large(address)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        part = self._directory / f"{key}-{os.getpid()}-{threading.get_ident()}.part"
+        try:
+            size = self._stream(address, response, part)
+            version = hashlib.sha256(f"{etag} {modified} {size}".encode()).hexdigest()[:8]
+            entry = _Entry(f"{key}-{version}{suffix}", size, shown(address), etag, modified)
+            path = self._directory / entry.file
+            part.replace(path)
+            part.write_text(json.dumps(asdict(entry)), "utf-8")
+            part.replace(self._directory / f"{key}.json")
+        finally:
+            part.unlink(missing_ok=True)
+        if old is not None and old.file != entry.file:
+            (self._directory / old.file).unlink(missing_ok=True)
+        log.info("fetched %s: %d bytes", shown(address), size)
+        return path
+
+    def _stream(self, address: str, response: requests.Response, part: Path) -> int:
+        size = 0
+        with part.open("wb") as file:
+            try:
+                for chunk in response.iter_content(CHUNK):
+                    if size == 0 and chunk[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+                        raise MediaError(f"{shown(address)} answered a web page instead of a video")
+                    size += len(chunk)
+                    if size > self._max_bytes:
+                        raise self._too_large(address)
+                    if self._closed.is_set():
+                        raise MediaError(f"{shown(address)}: the download was ended, the backend is shutting down")
+                    file.write(chunk)
+            except requests.RequestException as error:
+                raise Unreachable(f"{shown(address)}: the download ended early ({type(error).__name__})") from None
+            file.flush()
+            os.fsync(file.fileno())
+        if size == 0:
+            raise MediaError(f"{shown(address)} answered an empty file")
+        return size
+
+    def _too_large(self, address: str) -> MediaError:
+        return MediaError(
+            f"{shown(address)} is larger than {self._max_bytes} bytes, the most that is fetched "
+            "(KEYTRACK_MAX_MEDIA_BYTES / --max-media-bytes)"
+        )
+
+    def _sweep(self) -> None:
+        """Remove what downloads left behind that were killed."""
+        oldest = time.time() - STALE_PART_SECONDS
+        for part in self._directory.glob("*.part"):
+            with suppress(OSError):
+                if part.stat().st_mtime < oldest:
+                    part.unlink()
+
+
+class Unreachable(MediaError):
+    """The source did not answer; a copy fetched before may serve."""
+
+
+def _identity(address: str) -> str:
+    """The address without what only signs it."""
+    parts = urlsplit(address)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    names = {name.lower() for name, _ in query}
+    for signs, belongs in _SIGNATURES:
+        if signs <= names:
+            query = [(name, value) for name, value in query if not belongs(name.lower())]
+    return parts._replace(query=urlencode(query), fragment="").geturl()
+
+
+def _is_same(entry: _Entry, response: requests.Response) -> bool:
+    """Whether an answer to a source that knows no conditional requests is the file at hand."""
+    etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+    if etag or entry.etag:
+        return etag == entry.etag
+    return modified == entry.modified and response.headers.get("Content-Length") == str(entry.size)
+
+
+def _disk_error(error: OSError, directory: Path) -> MediaError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MediaError(f"the disk is full: no room for media under {directory}; free some, or set KEYTRACK_DATA_DIR")
+    return MediaError(f"media cannot be kept under {directory} ({error.strerror or type(error).__name__})")
