@@ -115,10 +115,11 @@ class Settings(BaseSettings):
         default_factory=_default_data_dir, description="directory for stored tracks, downloaded media and weights"
     )
     weights_dir: NewDirectory = Field(
-        default_factory=_default_weights_dir, description="directory for model weights (default: weights in data_dir)"
+        default_factory=_default_weights_dir,
+        description="directory for model weights; by default weights in the data directory",
     )
     media_root: Annotated[Path, AfterValidator(_existing_directory)] | None = Field(
-        None, description="directory that plain file paths in tasks may lie in (default: none is allowed)"
+        None, description="directory that plain file paths in tasks may lie in; without it none is allowed"
     )
     profile: Annotated[Literal["lite", "full", "auto"], BeforeValidator(_lower)] = Field(
         "auto", description="models: lite (MobileSAM, any machine), full (SAM + XMem + MASA, a GPU), auto picks"
@@ -133,10 +134,10 @@ class Settings(BaseSettings):
         0.95, ge=0.5, le=1, description="least IoU between an interpolated box and the tracked one; lower is sparser"
     )
     label_studio_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
-        None, description="address of Label Studio, to fetch media from (default: what Label Studio reports)"
+        None, description="address of Label Studio, to fetch media from; by default what Label Studio reports"
     )
     label_studio_token: SecretStr | None = Field(
-        None, description="Label Studio token, legacy or personal access (default: what Label Studio reports)"
+        None, description="Label Studio token, legacy or personal access; by default what Label Studio reports"
     )
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
         (), description="hosts beside Label Studio's that media may come from, separated by commas"
@@ -145,7 +146,7 @@ class Settings(BaseSettings):
     embedding_cache_bytes: Bytes = Field(
         ByteSize(512 << 20), description="memory for image embeddings, so that no frame is encoded twice"
     )
-    threads: int | None = Field(None, ge=1, description="CPU threads for the models (default: torch decides)")
+    threads: int | None = Field(None, ge=1, description="CPU threads for the models; by default torch decides")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="least severe messages that are logged: debug, info, warning or error"
     )

@@ -1,0 +1,34 @@
+"""Settings as command line options, so that names, defaults and help are written once, in ``settings.py``."""
+
+from __future__ import annotations
+
+import argparse
+
+from pydantic_core import PydanticUndefined
+
+from backend.settings import ENV_PREFIX, Settings, load_settings, option_name
+
+
+def add_settings(parser: argparse.ArgumentParser, *fields: str) -> None:
+    """Give the parser an option for each settings field.
+
+    An option that is not given leaves no attribute, so that the environment decides, and the same option may stand
+    at a command and at its actions. Values are checked by the settings.
+    """
+    for field in fields:
+        info = Settings.model_fields[field]
+        default = "" if info.default in (None, (), PydanticUndefined) else f"default: {info.default}; "
+        text = f"{info.description} ({default}environment: {ENV_PREFIX}{field.upper()})"
+        metavar = field.rpartition("_")[2].upper()
+        parser.add_argument(
+            option_name(field), dest=field, metavar=metavar, default=argparse.SUPPRESS, help=text.replace("%", "%%")
+        )
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """The settings with the options that were given.
+
+    Raises:
+        SettingsError: a value that cannot be used.
+    """
+    return load_settings(**{name: value for name, value in vars(args).items() if name in Settings.model_fields})
