@@ -122,6 +122,9 @@ class _Trial:
         self.values: FloatBoxes = values[self.members]
         self.frozen: Flags = ~self.exists | free[knots[self.members]]
         self.frozen[:, [0, -1]] = True
+        seen = boxes[~free]
+        self.lowest: Floats = seen.min(axis=0, initial=np.inf)
+        self.highest: Floats = seen.max(axis=0, initial=-np.inf)
         self.rows = self._rows(knots, boxes, free, dropped)
 
     def _rows(self, knots: Positions, boxes: FloatBoxes, free: Flags, dropped: Positions) -> _Rows:
@@ -170,7 +173,10 @@ class _Trial:
                 rows, values, drawn, met, weights = rows.of(~done), values[~done], drawn[left], met[left], weights[left]
             weights = weights * np.maximum(1 - met, _LEAST_GAP)
             weights = weights / np.maximum(np.bincount(rows.window, weights), np.finfo(float).tiny)[rows.window]
-            values = _least_squares(values, drawn, rows, weights, self.frozen[trying])
+            solved = _least_squares(values, drawn, rows, weights, self.frozen[trying])
+            # No further out than any dense box, which keeps the boxes within the frame too.
+            solved = solved.clip(self.lowest, self.highest)
+            values = np.where(self.frozen[trying][..., None], values, solved)
         return fits
 
 
@@ -185,24 +191,19 @@ def _least_squares(values: FloatBoxes, drawn: FloatBoxes, rows: _Rows, weights: 
     scaled = weights[:, None] / ((np.abs(drawn - rows.boxes) / size + _SOFTENING) * size**2)
     windows = len(values)
     left, right = rows.window * _WINDOW + rows.left, rows.window * _WINDOW + rows.right
-    on_left, on_right = (1 - rows.t)[:, None], rows.t[:, None]
+    on_left, on_right = 1 - rows.t, rows.t
+    # Each row adds to four cells of its window's normal matrix and to two of its moments.
+    cells = np.concatenate([left, right, left, right]) * _WINDOW
+    cells += np.concatenate([rows.left, rows.right, rows.right, rows.left])
     normal = np.empty((4, windows, _WINDOW, _WINDOW))
     moment = np.empty((4, windows, _WINDOW))
     for edge in range(4):
-        weight = scaled[:, [edge]]
-        both = (weight * on_left * on_right)[:, 0]
-        entries = np.concatenate([(weight * on_left**2)[:, 0], (weight * on_right**2)[:, 0], both, both])
-        cells = np.concatenate(
-            [
-                left * _WINDOW + rows.left,
-                right * _WINDOW + rows.right,
-                left * _WINDOW + rows.right,
-                right * _WINDOW + rows.left,
-            ]
-        )
+        weight = scaled[:, edge]
+        both = weight * on_left * on_right
+        entries = np.concatenate([weight * on_left**2, weight * on_right**2, both, both])
         normal[edge] = np.bincount(cells, entries, windows * _WINDOW**2).reshape(windows, _WINDOW, _WINDOW)
-        pull = weight[:, 0] * rows.boxes[:, edge]
-        pulls = np.concatenate([pull * on_left[:, 0], pull * on_right[:, 0]])
+        pull = weight * rows.boxes[:, edge]
+        pulls = np.concatenate([pull * on_left, pull * on_right])
         moment[edge] = np.bincount(np.concatenate([left, right]), pulls, windows * _WINDOW).reshape(windows, _WINDOW)
     current = np.moveaxis(values, 2, 0)
     unchanged = np.eye(_WINDOW)
