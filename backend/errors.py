@@ -61,6 +61,12 @@ class LabelStudioError(KeytrackError):
     code = "label-studio"
 
 
+class StartError(KeytrackError):
+    """A server that was started ended or did not answer in time; the message has the end of its log."""
+
+    code = "not-started"
+
+
 class WeightsError(KeytrackError):
     """Weights are missing, damaged, or could not be fetched; the message lists the sources tried."""
 
