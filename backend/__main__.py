@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 2 for a user's mistake, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args = make_parser(arguments).parse_args(arguments)
         _set_up_logging(settings_from(args).log_level)
         status: int = args.run(args)
         return status
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line's parser, with the options of the command that the arguments name."""
     parser = argparse.ArgumentParser(
         prog="python -m backend", description="Keytrack: a few keyframe prompts become whole video tracks."
     )
