@@ -119,8 +119,9 @@ class ServerProcess:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             log.warning("%s does not stop; killing it", self.name)
-        self._signal(process.pid, signal.SIGKILL)  # what is left of the group
-        process.wait()
+        finally:  # also where a second Ctrl-C ends the wait
+            self._signal(process.pid, signal.SIGKILL)  # what is left of the group
+            process.wait()
 
     def tail(self, lines: int = 25) -> str:
         """The end of what it printed."""

@@ -14,6 +14,7 @@ from backend.errors import LabelStudioError, StartError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.tracks import Box
+from backend.video.clock import FrameClock
 from backend.video.reader import VideoReader
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Clip:
     height: int
     fps: float
     duration: float
+    clock: FrameClock
 
     @classmethod
     def of(cls, name: str, path: Path) -> Clip:
@@ -45,12 +47,8 @@ class Clip:
             VideoError: it cannot be read.
         """
         with VideoReader(path) as video:
-            return cls(name, path, video.width, video.height, video.fps, video.duration)
-
-    @property
-    def frame_count(self) -> int:
-        """Label Studio's number of frames."""
-        return round(self.duration * self.fps)
+            clock = FrameClock(video.timestamps, video.duration, video.fps)
+            return cls(name, path, video.width, video.height, video.fps, video.duration, clock)
 
 
 @dataclass(frozen=True)
@@ -73,17 +71,18 @@ class Project:
         return f"{self.url}?task={self.tasks[clip]}"
 
     def drawn_box(self, region_id: str, label: str, clip: Clip, frame: int, box: Box) -> Region:
-        """What the browser holds of a box (pixels) that was just drawn on a frame (0-based) and labelled."""
+        """What the browser holds of a box (pixels) that was just drawn on a frame (a decode index) and labelled."""
         x0, y0, x1, y1 = box
+        shown_at = clip.clock.label_studio_frame(frame)
         keyframe = {
-            "frame": frame + 1,
+            "frame": shown_at,
             "enabled": True,
             "rotation": 0,
             "x": 100 * x0 / clip.width,
             "y": 100 * y0 / clip.height,
             "width": 100 * (x1 - x0) / clip.width,
             "height": 100 * (y1 - y0) / clip.height,
-            "time": (frame + 1) / clip.fps,
+            "time": shown_at / clip.fps,
         }
         return {
             "id": region_id,
@@ -92,7 +91,7 @@ class Project:
             "type": "videorectangle",
             "origin": "manual",
             "value": {
-                "framesCount": clip.frame_count,
+                "framesCount": clip.clock.frame_count,
                 "duration": clip.duration,
                 "labels": [label],
                 "sequence": [keyframe],
@@ -120,12 +119,14 @@ class Project:
         result: list[Region] = reply["data"]["result"]
         return result
 
-    def add_prediction(self, clip: str, regions: Sequence[Region], model_version: str) -> None:
+    def add_prediction(self, clip: str, regions: Sequence[Region]) -> None:
         """Keep regions as a prediction, which people see when they open the task."""
+        version = self.client.get(f"/api/ml/{self.backend_id}")["model_version"]
         score = min((region.get("score", 1.0) for region in regions), default=0.0)
-        body = {"task": self.tasks[clip], "result": list(regions), "score": score, "model_version": model_version}
+        body = {"task": self.tasks[clip], "result": list(regions), "score": score, "model_version": version}
         self.client.post("/api/predictions", body)
-        self.client.patch(f"/api/projects/{self.id}", {"model_version": model_version})
+        # An annotation is begun with the prediction of this version; connecting a backend sets it to the title.
+        self.client.patch(f"/api/projects/{self.id}", {"model_version": version})
 
     def has_prediction(self, clip: str) -> bool:
         """Whether the task has one already."""

@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +75,7 @@ class Studio:
         self._studio_port = studio_port or free_port()
         self._backend_port = backend_port or free_port()
         self._backend_command = list(backend_command or (sys.executable, "-m", "backend", "serve"))
-        self._lock: IO[str] | None = None
+        self._running = ExitStack()
         self._processes: list[ServerProcess] = []
         self.url = f"http://{HOST}:{self._studio_port}"
         self.backend_url = f"http://{HOST}:{self._backend_port}"
@@ -88,27 +88,26 @@ class Studio:
         """
         version = _label_studio_version()
         self._directory.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock = _lock(self._directory)
+        with ExitStack() as stack:  # undoes what was done so far where a later step fails
+            stack.enter_context(_lock(self._directory))
             self.account = _account(self._directory / "account.json")
-            self._processes = [self._label_studio(), self._backend()]
+            studio, backend = self._processes = [self._label_studio(), self._backend()]
             for process in self._processes:
+                stack.callback(process.stop)
                 process.start()
-            studio, backend = self._processes
             studio.wait_until(lambda: answers(self.url + "/health"), START_SECONDS)
             backend.wait_until(lambda: answers(self.backend_url + "/health"), START_SECONDS)
             self.client = LabelStudioClient(self.url, self.account.token, timeout=180)
+            stack.callback(self.client.close)
             self._check_token(version)
-        except BaseException:
-            self.stop()
-            raise
+            self._running = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop both."""
-        self.stop()
+        self._running.close()
 
     def check(self) -> None:
         """Make sure that both still run.
@@ -118,15 +117,6 @@ class Studio:
         """
         for process in self._processes:
             process.check()
-
-    def stop(self) -> None:
-        """End both, whatever state they are in."""
-        processes, self._processes = self._processes, []
-        for process in processes:
-            process.stop()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def _label_studio(self) -> ServerProcess:
         directory = self._directory / "label-studio"
@@ -158,6 +148,9 @@ class Studio:
             "port": self._backend_port,
             "data-dir": self._directory / "backend",
             "weights-dir": self._settings.weights_dir,
+            "profile": self._settings.profile,
+            "device": self._settings.device,
+            "budget-seconds": self._settings.budget_seconds,
             "label-studio-url": self.url,
         }
         command = [

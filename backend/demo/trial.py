@@ -1,0 +1,105 @@
+"""One object to track through Label Studio, and what is known of where it is."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from backend.demo.clip import STREET
+from backend.demo.project import Clip, Project, Region
+from backend.errors import LabelStudioError
+from backend.tracks import Box, Direction
+
+Say = Callable[[str], None]
+PRESS_SECONDS = 180.0  # a track that is not complete after this long is not going to be
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A box to draw on a clip, and the object's true boxes (pixels) by decode index, on some frames or on all.
+
+    ``least_iou`` is what each of those frames must reach, ``mean_iou`` all together.
+    """
+
+    clip: str
+    label: str
+    frame: int
+    truth: Mapping[int, Box]
+    direction: Direction
+    least_iou: float
+    mean_iou: float
+
+    @property
+    def name(self) -> str:
+        """What it is called in what is shown."""
+        return f"{self.clip}: {self.label.lower()}"
+
+
+def street_trial(actor: str, label: str, frame: int) -> Trial:
+    """An actor of the street scene, from its true box on ``frame``, to be compared on every frame."""
+    return Trial("street", label, frame, dict(enumerate(STREET.true_boxes()[actor])), "both", 0.7, 0.85)
+
+
+def opossum_trial() -> Trial:
+    """The opossum on its snowboard, in the clip's last shot; boxes drawn by hand, to about 5 pixels.
+
+    It turns and sinks out of the frame and comes back: a box that stays where it was drawn misses the bound.
+    """
+    drawn = {
+        1207: (708.0, 293.0, 1280.0, 720.0),
+        1215: (688.0, 297.0, 1270.0, 720.0),
+        1220: (671.0, 298.0, 1276.0, 720.0),
+        1228: (722.0, 416.0, 1280.0, 720.0),
+        1235: (772.0, 435.0, 1280.0, 720.0),
+        1245: (667.0, 350.0, 1250.0, 720.0),
+        1251: (706.0, 303.0, 1280.0, 720.0),
+        1258: (723.0, 293.0, 1280.0, 720.0),
+    }
+    return Trial("opossum", "Animal", 1207, drawn, "forward", 0.65, 0.8)
+
+
+@dataclass(frozen=True)
+class Press:
+    """What pressing Track until it was complete gave: what was sent, what came back last, and how long it took."""
+
+    sent: Region
+    replies: list[Region]
+    presses: int
+    seconds: float
+
+    @property
+    def region(self) -> Region:
+        """The track that came back under the id that was sent."""
+        for region in self.replies:
+            if region.get("id") == self.sent["id"] and region.get("type") == "videorectangle":
+                return region
+        raise LabelStudioError(f"the press returned no track under the id of the box ({len(self.replies)} regions)")
+
+
+def press_until_complete(project: Project, trial: Trial, clip: Clip, say: Say) -> Press:
+    """Draw the trial's box, and press Track again and again until the track is complete.
+
+    Raises:
+        LabelStudioError: a press failed, or the track is not complete after three minutes.
+    """
+    drawn = project.drawn_box(f"demo-{secrets.token_hex(4)}", trial.label, clip, trial.frame, trial.truth[trial.frame])
+    choice = [project.direction(drawn, trial.direction)]
+    started = time.monotonic()
+    region, presses = drawn, 0
+    while True:
+        press = Press(drawn, project.press(trial.clip, [region, *choice]), presses := presses + 1, 0.0)
+        region = press.region
+        seconds = time.monotonic() - started
+        state = " ".join(region.get("meta", {}).get("text", []))
+        say(f"  {trial.name}: press {presses}, {seconds:.0f} s: {state or 'no state told'}")
+        if is_complete(region):
+            return Press(drawn, press.replies, presses, seconds)
+        if seconds > PRESS_SECONDS:
+            raise LabelStudioError(f"{trial.name}: not complete after {seconds:.0f} s and {presses} presses ({state})")
+
+
+def is_complete(region: Region) -> bool:
+    """Whether the backend says of a region that all of it is tracked."""
+    return any(text.startswith("tracked ") for text in region.get("meta", {}).get("text", []))
