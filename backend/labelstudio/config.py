@@ -53,22 +53,9 @@ class VideoConfig:
         return value
 
     def frame_rate_of(self, data: Mapping[str, Any]) -> float | None:
-        """The frame rate that Label Studio takes for a task, in frames per second; None for its own default.
-
-        As Label Studio does, whatever is no number counts as not given and a number below 1 as seconds per frame.
-
-        Raises:
-            PayloadError: the task's frame rate is negative or infinite.
-        """
-        if self.frame_rate_key is None:
-            return self.frame_rate
-        value = data.get(self.frame_rate_key)
-        try:
-            return _frame_rate(value)
-        except ValueError:
-            raise PayloadError(
-                f"data.{self.frame_rate_key}: {value!r} is no frame rate; give the video's frames per second"
-            ) from None
+        """The frame rate that is declared for a task, or None; a text that is no number counts as none, as it does
+        for Label Studio. :class:`backend.video.clock.FrameClock` makes sense of it."""
+        return self.frame_rate if self.frame_rate_key is None else _number(data.get(self.frame_rate_key))
 
 
 def parse_config(xml: str) -> VideoConfig:
@@ -100,13 +87,13 @@ def parse_config(xml: str) -> VideoConfig:
             f"the Labels group with {groups[0][0]!r} stands before the classes, so that Label Studio would save "
             f"{groups[0][0]!r} as the class of a box; move it behind them"
         )
-    frame_rate, frame_rate_key = _frame_rate_attribute(video)
+    frame_rate = video.attributes.get("framerate", "").strip()
     return VideoConfig(
         region_name=_required(rectangles[0], "name"),
         video_name=video_name,
         video_key=_variable(video),
-        frame_rate=frame_rate,
-        frame_rate_key=frame_rate_key,
+        frame_rate=_number(frame_rate),
+        frame_rate_key=frame_rate[1:] if frame_rate.startswith("$") else None,
         labels_name=next((tag.attributes.get("name") for tag in controls if tag.name == "labels"), None),
         labels=tuple(groups[0]) if groups else (),
         command_labels=tuple(word for group in groups[1:] for word in group),
@@ -162,7 +149,7 @@ def _read(xml: str) -> list[_Tag]:
     parser.EndElementHandler = reader.end
     parser.StartDoctypeDeclHandler = _refuse_document_type
     try:
-        parser.Parse(xml, True)
+        parser.Parse(xml.strip(), True)
     except (expat.ExpatError, UnicodeError) as error:
         _refuse(f"it is no well-formed XML: {error}")
     return reader.tags
@@ -196,30 +183,14 @@ def _variable(video: _Tag) -> str:
     return value[1:]
 
 
-def _frame_rate_attribute(video: _Tag) -> tuple[float | None, str | None]:
-    value = video.attributes.get("framerate", "").strip()
-    if value.startswith("$"):
-        return None, value[1:]
-    try:
-        return _frame_rate(value), None
-    except ValueError:
-        _refuse(f'<Video> has frameRate="{value}"; write the frames per second, or "$fps" for a key in the task data')
-
-
-def _frame_rate(value: object) -> float | None:
-    """Label Studio's reading of a frame rate; raises ValueError where that gives no positive number."""
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        rate = float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
-    if not rate or math.isnan(rate):
-        return None
-    rate = 1 / rate if rate < 1 else rate
-    if not 0 < rate < math.inf:
-        raise ValueError(value)
-    return rate
+    return None if math.isnan(number) else number
 
 
 def _is_command(words: list[str]) -> bool:

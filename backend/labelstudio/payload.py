@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,7 +37,7 @@ class ResultItem(Incoming):
 
 
 class SequenceItem(Incoming):
-    """A keyframe: percent of the displayed frame, ``frame`` from 1, ``rotation`` in degrees about the top left corner."""
+    """A keyframe: percent of the displayed frame, ``frame`` from 1, degrees clockwise about the top left corner."""
 
     frame: FrameNumber
     enabled: bool
