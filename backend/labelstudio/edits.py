@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 Item = dict[str, Any]
@@ -22,11 +23,12 @@ _COMPARED = ("x", "y", "width", "height", "rotation")
 @dataclass(frozen=True)
 class Edits:
     """``human`` are the human keyframes, verbatim and in the order they came; ``changed`` the frames of those among
-    them that were not handed out like this; ``deleted`` the frames that were handed out and are gone. Frames are Label
-    Studio's, from 1."""
+    them that were not handed out like this; ``closed`` those among the changed by which the human hid what follows;
+    ``deleted`` the frames that were handed out and are gone. Frames are Label Studio's, from 1."""
 
     human: tuple[Item, ...]
     changed: frozenset[int]
+    closed: frozenset[int]
     deleted: frozenset[int]
 
     @property
@@ -50,9 +52,11 @@ def split_human(incoming: Sequence[Item], emitted: Sequence[Item], known: Iterab
         for item in incoming
         if item["frame"] not in handed_out or not same_keyframe(item, handed_out[item["frame"]])
     )
+    switched_off = {frame for frame in changed if handed_out.get(frame, {"enabled": True})["enabled"]}
     return Edits(
         human=tuple(item for item in incoming if item["frame"] in changed or item["frame"] in known),
         changed=changed,
+        closed=closing(incoming, switched_off),
         deleted=frozenset(handed_out) - {item["frame"] for item in incoming},
     )
 
@@ -64,23 +68,31 @@ def same_keyframe(a: Item, b: Item) -> bool:
     )
 
 
-def hidden_by_human(items: Sequence[Item], human_frames: Collection[int]) -> list[tuple[int, int | None]]:
-    """Where a human hid the object: Label Studio frames, first and last, the last None for the end of the video.
+def closing(items: Sequence[Item], frames: Collection[int]) -> frozenset[int]:
+    """Those of a human's keyframes, given by their frames, that end a visible span: disabled, after an enabled one.
 
-    A human keyframe with ``enabled`` False that ends a visible span hides what follows, up to the next keyframe,
-    whoever made that. One that follows another disabled keyframe ends nothing: Label Studio copies ``enabled`` from
-    there into a box that is added while the object is hidden.
+    One that follows another disabled keyframe ends nothing: Label Studio copies ``enabled`` from there into a box
+    that is added while the object is hidden. ``items`` are all keyframes of the region, sorted by frame.
+    """
+    found = set()
+    visible_before = True
+    for item in items:
+        if visible_before and not item["enabled"] and item["frame"] in frames:
+            found.add(item["frame"])
+        visible_before = item["enabled"]
+    return frozenset(found)
 
-    Args:
-        items: all keyframes of the region as they came, sorted by frame.
-        human_frames: the frames of those that are a human's.
+
+def hidden_after(items: Sequence[Item], closed: Collection[int]) -> list[tuple[int, int | None]]:
+    """Where keyframes of a human that end a visible span hide the object: up to the next keyframe, whoever made that.
+
+    Label Studio frames, first and last, the last None for the end of the video. ``items`` are all keyframes of the
+    region, sorted by frame; ``closed`` the frames of the closing ones.
     """
     hidden: list[tuple[int, int | None]] = []
-    was_visible = True
-    for index, item in enumerate(items):
-        if item["frame"] in human_frames and not item["enabled"] and was_visible:
-            following = items[index + 1]["frame"] - 1 if index + 1 < len(items) else None
-            if following is None or following > item["frame"]:
-                hidden.append((item["frame"] + 1, following))
-        was_visible = item["enabled"]
+    for item, following in zip_longest(items, items[1:]):
+        if item["frame"] in closed:
+            last = following["frame"] - 1 if following is not None else None
+            if last != item["frame"]:
+                hidden.append((item["frame"] + 1, last))
     return hidden

@@ -9,11 +9,10 @@ import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from backend.errors import FrameOutOfRange, PayloadError, PromptError
 from backend.labelstudio.config import DIRECTIONS, VideoConfig
-from backend.labelstudio.edits import hidden_by_human
+from backend.labelstudio.edits import Item, closing, hidden_after
 from backend.labelstudio.payload import ChoicesItem, RectangleItem, ResultItem, parse
 from backend.tracking.keyframes import thin
 from backend.tracks import Box, Direction, Keyframe, Prompt
@@ -21,7 +20,6 @@ from backend.video.clock import FrameClock
 
 log = logging.getLogger(__name__)
 
-Item = dict[str, Any]
 Size = tuple[int, int]
 
 RECTANGLE = "videorectangle"
@@ -177,13 +175,12 @@ def format_region(
     size: Size,
     *,
     human: Sequence[Item] = (),
+    closed: Collection[int] | None = None,
     score: float | None = None,
     texts: Sequence[str] = (),
     keyframe_iou: float = 0.95,
 ) -> Item:
-    """The result that replaces a region: its id, names and labels, and a new sequence.
-
-    Whatever else came with the region (notes, further keys) comes back with it.
+    """The result that replaces a region: the same but for a new sequence, with the keyframes that draw ``boxes``.
 
     Args:
         region: as it came.
@@ -191,9 +188,11 @@ def format_region(
             (yet). Both are hidden.
         clock: the timeline: Label Studio's frames, and which decoded frame each shows.
         size: the displayed frame's width and height.
-        human: the human keyframes, which come back as the same dicts. What they hide stays hidden.
+        human: the human keyframes, which come back as the same dicts.
+        closed: the frames of those among them that end a visible span: what follows stays hidden, up to the next
+            keyframe of the region. Unless given, they are found in the region as it came.
         score: the region's confidence in [0, 1].
-        texts: notes for the region, shown in its details in place of earlier ones from here.
+        texts: notes for the region's details.
         keyframe_iou: how well the interpolated boxes meet the dense ones, to within the rounding to 1e-6 percent.
 
     Raises:
@@ -205,7 +204,7 @@ def format_region(
     shown = clock.shown().tolist()
     shown += [clock.index(frame) for frame in range(len(shown) + 1, max(by_frame, default=0) + 1)]
     dense = [boxes.get(index) for index in shown]
-    for first, last in hidden_by_human(region.items, by_frame):
+    for first, last in hidden_after(region.items, closing(region.items, by_frame) if closed is None else closed):
         last = len(dense) if last is None else last
         dense[first - 1 : last] = [None] * len(dense[first - 1 : last])
     fixed = {frame - 1: to_keyframe(item, frame - 1, size) for frame, item in by_frame.items()}
@@ -213,16 +212,48 @@ def format_region(
         by_frame.get(keyframe.position + 1) or from_keyframe(keyframe, keyframe.position + 1, clock.frame_rate, size)
         for keyframe in thin(dense, iou=keyframe_iou, fixed=fixed)
     ]
-    timing = {"framesCount": clock.frame_count, "duration": clock.frame_count / clock.frame_rate}
-    formatted = {**region.raw, "origin": "prediction", "meta": _meta(region.raw.get("meta"), texts)}
-    formatted["value"] = {**timing, **region.raw["value"], "sequence": sequence}
-    if score is not None:
-        formatted["score"] = score
-    return formatted
+    return replace_sequence(
+        region,
+        sequence,
+        frame_count=clock.frame_count,
+        duration=clock.frame_count / clock.frame_rate,
+        score=score,
+        texts=texts,
+    )
+
+
+def replace_sequence(
+    region: Region,
+    sequence: Sequence[Item],
+    *,
+    frame_count: int | None = None,
+    duration: float | None = None,
+    score: float | None = None,
+    texts: Sequence[str] = (),
+) -> Item:
+    """The result that replaces a region: as it came, labels, notes and further keys included, but for its sequence.
+
+    Args:
+        region: as it came; it is not changed.
+        sequence: the new keyframes, sorted by frame.
+        frame_count: Label Studio's number of frames, where the region does not tell.
+        duration: the video's in seconds, where the region does not tell.
+        score: the region's confidence in [0, 1].
+        texts: notes for the region's details. They follow the annotator's own and replace earlier ones from here.
+    """
+    value = region.raw["value"]
+    timing = {"framesCount": frame_count, "duration": duration}
+    missing = {key: given for key, given in timing.items() if given is not None and value.get(key) is None}
+    replaced = {
+        **region.raw,
+        "origin": "prediction",
+        "meta": _meta(region.raw.get("meta"), texts),
+        "value": {**value, **missing, "sequence": list(sequence)},
+    }
+    return replaced if score is None else {**replaced, "score": score}
 
 
 def _meta(meta: object, texts: Sequence[str]) -> Item:
-    """The region's own ``meta`` with our notes after the annotator's."""
     kept = dict(meta) if isinstance(meta, dict) else {}
     written = kept.get("text", [])
     lines = written if isinstance(written, list) else [written]

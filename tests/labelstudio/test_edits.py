@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.labelstudio.edits import hidden_by_human, split_human
+from backend.labelstudio.edits import closing, hidden_after, split_human
 
 Item = dict[str, Any]
 
@@ -123,4 +123,28 @@ def test_human_keyframes_from_before_stay_a_humans() -> None:
     ],
 )
 def test_what_a_human_hid(items: list[Item], human: list[int], expected: list[tuple[int, int | None]]) -> None:
-    assert hidden_by_human(items, human) == expected
+    assert hidden_after(items, closing(items, human)) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "closed"),
+    [
+        pytest.param({"frame": 11, "enabled": False}, {11}, id="switched off"),
+        pytest.param({"frame": 11, "enabled": False, "x": 5.0}, {11}, id="moved and switched off"),
+        pytest.param({"frame": 15, "enabled": False}, {15}, id="added and switched off"),
+        pytest.param({"frame": 31, "enabled": False, "x": 5.0}, set(), id="off before, and moved"),
+        pytest.param({"frame": 31, "enabled": True}, set(), id="switched on"),
+        pytest.param({"frame": 50, "enabled": False}, set(), id="added where the object is hidden"),
+        pytest.param({"frame": 50, "enabled": True}, set(), id="added, and shown"),
+    ],
+)
+def test_which_edits_hide_what_follows(change: Item, closed: set[int]) -> None:
+    incoming = {one["frame"]: one for one in EMITTED}
+    incoming[change["frame"]] = incoming.get(change["frame"], item(0)) | change
+    edits = split_human([incoming[frame] for frame in sorted(incoming)], EMITTED)
+    assert edits.closed == closed
+    assert edits.frames == {change["frame"]}
+
+
+def test_a_span_that_was_closed_before_is_no_new_edit() -> None:
+    assert split_human(EMITTED, EMITTED, known=[31]).closed == frozenset()

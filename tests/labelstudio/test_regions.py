@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from backend.labelstudio.regions import (
     from_keyframe,
     parse_regions,
     prompts,
+    replace_sequence,
     to_box,
     to_keyframe,
 )
@@ -459,6 +460,17 @@ def test_what_a_human_hid_stays_hidden_and_another_press_changes_nothing() -> No
     assert format_region(again, boxes, CLOCK, SIZE, human=edits.human)["value"] == formatted["value"]
 
 
+@pytest.mark.parametrize(
+    ("closed", "visible"),
+    [(None, range(1, 21)), ({20}, range(1, 21)), (set(), range(1, 61)), ({1}, [1, *range(20, 61)])],
+)
+def test_which_keyframes_close_a_span_can_be_told(closed: set[int] | None, visible: Sequence[int]) -> None:
+    boxes: dict[int, Box | None] = {index: moving(index) for index in range(60)}
+    human = [keyframe(1, x=6.25, enabled=closed != {1}), keyframe(20, x=18.125, enabled=False)]
+    formatted = format_region(region(*human), boxes, CLOCK, SIZE, human=human, closed=closed)
+    assert [frame for frame in range(1, 61) if drawn(formatted, frame) is not None] == list(visible)
+
+
 def test_an_edit_of_what_was_handed_out_is_found() -> None:
     boxes: dict[int, Box | None] = {index: moving(index) for index in range(60)}
     emitted = format_region(region(keyframe(1)), boxes, CLOCK, SIZE, human=[keyframe(1)])["value"]["sequence"]
@@ -477,6 +489,16 @@ def test_what_came_with_the_region_goes_back_with_it() -> None:
     assert formatted["meta"] == {"text": ["the red one", "Keytrack: 60 of 60 frames"], "track_id": 7}
     assert (formatted["locked"], formatted["parentID"], formatted["score"]) == (True, "p", 0.2)
     assert meta["text"] == ["the red one", "Keytrack: 12 of 60 frames"]
+
+
+def test_replacing_a_sequence_takes_the_timing_only_where_there_is_none() -> None:
+    sequence = [keyframe(1), keyframe(9, enabled=False)]
+    replaced = replace_sequence(region(), sequence, frame_count=60, duration=6.0)
+    assert replaced["value"] == {"framesCount": 60, "duration": 6.0, "labels": ["Car"], "sequence": sequence}
+    assert "score" not in replaced
+    again = replace_sequence(parse_regions([replaced], CONFIG)[0], [], frame_count=7, duration=0.7, score=0.5)
+    assert again["value"] == {"framesCount": 60, "duration": 6.0, "labels": ["Car"], "sequence": []}
+    assert again["score"] == 0.5
 
 
 @pytest.mark.parametrize("meta", [None, "text", {"text": "one line"}, {"text": 5}, []])
