@@ -200,3 +200,10 @@ def test_document_types_are_refused(declaration: str) -> None:
 def test_deep_nesting_is_read() -> None:
     depth = 50_000
     assert parse_config("<View>" * depth + VIDEO + BOXES + "</View>" * depth).region_name == "box"
+
+
+def test_the_readme_tells_the_names_of_the_recommended_configuration() -> None:
+    readme = (RECOMMENDED.parent / "README.md").read_text("utf-8")
+    recommended = parse_config(RECOMMENDED.read_text("utf-8"))
+    names = [recommended.labels_name, recommended.direction_name, *recommended.command_labels]
+    assert [name for name in names if f"`{name}`" not in readme] == []
