@@ -105,7 +105,6 @@ class UrlSource:
                 _bar(progress, part.stem, start, total or size) as bar,
             ):
                 file.seek(start)
-                file.truncate()
                 _remember(part, self.url, answer)  # only now: a note must not vouch for an older version's bytes
                 _copy_answer(answer, file, bar, limit=size)
                 _flush(file)
