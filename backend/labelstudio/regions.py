@@ -254,11 +254,15 @@ def replace_sequence(
 
 
 def _meta(meta: object, texts: Sequence[str]) -> Item:
+    """``text`` becomes one text with a note a line: Label Studio shows the parts of a list with nothing between them,
+    and joins them by commas when somebody edits them."""
     kept = dict(meta) if isinstance(meta, dict) else {}
     written = kept.get("text", [])
-    lines = written if isinstance(written, list) else [written]
-    own = [line for line in lines if not (isinstance(line, str) and line.startswith(NOTE))]
-    return {**kept, "text": own + [NOTE + text for text in texts]}
+    parts = written if isinstance(written, list) else [written]
+    lines = [line for part in parts if isinstance(part, str) for line in part.split("\n")]
+    own = [line for line in lines if not line.startswith(NOTE)]
+    text = "\n".join([*own, *(NOTE + text for text in texts)])
+    return {**kept, "text": [text] if text else []}
 
 
 def _index(region: Region, frame: int, clock: FrameClock) -> int:

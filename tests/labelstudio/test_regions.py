@@ -389,7 +389,7 @@ def test_a_track_replaces_its_region() -> None:
         "type": "videorectangle",
         "origin": "prediction",
         "score": 0.83,
-        "meta": {"text": ["Keytrack: 60 of 60 frames", "Keytrack: two cuts"]},
+        "meta": {"text": ["Keytrack: 60 of 60 frames\nKeytrack: two cuts"]},
         "value": {"framesCount": 60, "duration": 6, "labels": ["Car"]},
     }
     assert sequence[0] is first.items[0]
@@ -486,7 +486,7 @@ def test_what_came_with_the_region_goes_back_with_it() -> None:
     meta = {"text": ["the red one", "Keytrack: 12 of 60 frames"], "track_id": 7}
     parsed = region(keyframe(1), meta=meta, locked=True, parentID="p", score=0.2)
     formatted = format_region(parsed, {0: moving(0)}, CLOCK, SIZE, human=parsed.items, texts=["60 of 60 frames"])
-    assert formatted["meta"] == {"text": ["the red one", "Keytrack: 60 of 60 frames"], "track_id": 7}
+    assert formatted["meta"] == {"text": ["the red one\nKeytrack: 60 of 60 frames"], "track_id": 7}
     assert (formatted["locked"], formatted["parentID"], formatted["score"]) == (True, "p", 0.2)
     assert meta["text"] == ["the red one", "Keytrack: 12 of 60 frames"]
 
@@ -504,7 +504,13 @@ def test_replacing_a_sequence_takes_the_timing_only_where_there_is_none() -> Non
 @pytest.mark.parametrize("meta", [None, "text", {"text": "one line"}, {"text": 5}, []])
 def test_a_meta_of_another_shape_does_no_harm(meta: Any) -> None:
     formatted = format_region(region(keyframe(1), meta=meta), {0: moving(0)}, CLOCK, SIZE, texts=["done"])
-    assert formatted["meta"]["text"][-1] == "Keytrack: done"
+    assert formatted["meta"]["text"][0].split("\n")[-1] == "Keytrack: done"
+
+
+def test_a_note_that_was_edited_keeps_the_annotators_lines() -> None:
+    edited = region(keyframe(1), meta={"text": ["the red one\nKeytrack: 12 of 60 frames\nbut look again"]})
+    formatted = format_region(edited, {0: moving(0)}, CLOCK, SIZE, texts=["done"])
+    assert formatted["meta"]["text"] == ["the red one\nbut look again\nKeytrack: done"]
 
 
 def test_no_labels_are_invented() -> None:
