@@ -11,7 +11,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,13 @@ CREATE TABLE projects (
 );
 CREATE TABLE tracks (
     id INTEGER PRIMARY KEY, project TEXT NOT NULL, task TEXT NOT NULL, region TEXT NOT NULL,
-    label TEXT NOT NULL, items TEXT NOT NULL, source TEXT NOT NULL, direction TEXT NOT NULL,
-    human TEXT NOT NULL, closed TEXT NOT NULL, pressed INTEGER NOT NULL, revision INTEGER NOT NULL,
-    complete INTEGER NOT NULL DEFAULT 0, problem TEXT, sequence TEXT, score REAL, note TEXT,
+    label TEXT NOT NULL, source TEXT NOT NULL, direction TEXT NOT NULL, human TEXT NOT NULL, closed TEXT NOT NULL,
+    pressed INTEGER NOT NULL, revision INTEGER NOT NULL, problem TEXT, answer TEXT, score REAL, texts TEXT,
     UNIQUE (project, task, region)
 );
 CREATE TABLE emissions (
-    id INTEGER PRIMARY KEY, track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE, sequence TEXT NOT NULL
+    id INTEGER PRIMARY KEY, track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE,
+    sequence TEXT NOT NULL, human TEXT NOT NULL
 );
 CREATE INDEX emissions_of_track ON emissions (track);
 CREATE TABLE observations (
@@ -62,35 +62,52 @@ class TrackKey:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a press asks for one region, and where that came from.
+    """What a press asks for one region.
 
-    ``source`` names all that frames are counted in and made by: the media, its frame rate, the models. ``human``
-    are the human's keyframes verbatim; ``closed`` the frames at which the human ended a visible span. ``items``
-    are the region's results as they came, for an answer that nobody pressed for.
+    ``source`` names all that the result depends on beside the region: the video, its frame rate, the models. ``human``
+    are the human's keyframes verbatim; ``closed`` the frames of those among them that end a visible span.
     """
 
     label: str
-    items: Sequence[Item]
     source: str
     direction: str
     human: Sequence[Item]
-    closed: Sequence[int]
+    closed: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A complete track as Label Studio's results: the region, then its companions; and the notes on it."""
+
+    results: list[Item]
+    score: float
+    texts: list[str]
 
 
 @dataclass(frozen=True)
 class StoredTrack:
-    """A track's row. ``sequence``, ``score`` and ``note`` are the answer of a complete track."""
+    """A track's row; there is an ``answer`` as soon as it is complete."""
 
     id: int
     key: TrackKey
     demand: Demand
     pressed: int
     revision: int
-    complete: bool
     problem: str | None
-    sequence: list[Item] | None
-    score: float | None
-    note: str | None
+    answer: Answer | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every frame was tracked."""
+        return self.answer is not None
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A sequence that was handed out, and the frames of the human's keyframes in it."""
+
+    sequence: list[Item]
+    human: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -206,8 +223,8 @@ class Store:
     def _tracks(self, where: str, values: tuple[Any, ...]) -> list[StoredTrack]:
         with self._lock:
             rows = self._connection.execute(
-                "SELECT id, project, task, region, label, items, source, direction, human, closed, pressed, revision, "
-                f"complete, problem, sequence, score, note FROM tracks WHERE {where} ORDER BY id",
+                "SELECT id, project, task, region, label, source, direction, human, closed, pressed, revision, "
+                f"problem, answer, score, texts FROM tracks WHERE {where} ORDER BY id",
                 values,
             ).fetchall()
         return [_stored_track(row) for row in rows]
@@ -218,12 +235,12 @@ class Store:
             (latest,) = self._connection.execute("SELECT coalesce(max(pressed), 0) FROM tracks").fetchone()
         return int(latest) + 1
 
-    def touch(self, key: TrackKey, press: int, demand: Demand) -> None:
+    def touch(self, key: TrackKey, press: int, label: str) -> None:
         """Note that a press sent this track again and asked for nothing new."""
         with self._transaction() as db:
             db.execute(
-                "UPDATE tracks SET pressed = ?, label = ?, items = ? WHERE project = ? AND task = ? AND region = ?",
-                (press, demand.label, json.dumps(list(demand.items)), key.project, key.task, key.region),
+                "UPDATE tracks SET pressed = ?, label = ? WHERE project = ? AND task = ? AND region = ?",
+                (press, label, key.project, key.task, key.region),
             )
 
     def begin(self, key: TrackKey, press: int, demand: Demand, *, keep: bool) -> int:
@@ -233,37 +250,41 @@ class Store:
         """
         columns = (
             demand.label,
-            json.dumps(list(demand.items)),
             demand.source,
             demand.direction,
             json.dumps(list(demand.human)),
-            json.dumps(list(demand.closed)),
+            json.dumps(sorted(demand.closed)),
             press,
         )
         with self._flushed_transaction() as db:
             (track, revision) = db.execute(
-                "INSERT INTO tracks (project, task, region, label, items, source, direction, human, closed, pressed, "
-                "revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (project, task, region) DO UPDATE SET "
-                "label = excluded.label, items = excluded.items, source = excluded.source, "
-                "direction = excluded.direction, human = excluded.human, closed = excluded.closed, "
-                "pressed = excluded.pressed, revision = revision + 1, complete = 0, problem = NULL, "
-                "sequence = NULL, score = NULL, note = NULL RETURNING id, revision",
+                "INSERT INTO tracks "
+                "(project, task, region, label, source, direction, human, closed, pressed, revision) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (project, task, region) DO UPDATE SET "
+                "label = excluded.label, source = excluded.source, direction = excluded.direction, "
+                "human = excluded.human, closed = excluded.closed, pressed = excluded.pressed, "
+                "revision = revision + 1, problem = NULL, answer = NULL, score = NULL, texts = NULL "
+                "RETURNING id, revision",
                 (key.project, key.task, key.region, *columns),
             ).fetchone()
             if not keep:
                 db.execute("DELETE FROM observations WHERE track = ?", (track,))
         return int(revision)
 
-    def finish(self, key: TrackKey, revision: int, sequence: Sequence[Item], score: float, note: str) -> None:
-        """Store a complete track's answer; what an older revision left on other frames goes."""
+    def finish(self, key: TrackKey, revision: int, answer: Answer, human: Collection[int]) -> None:
+        """Store a complete track's answer, which counts as handed out: Label Studio may fetch it at any time.
+
+        What older revisions left on frames that this one did not reach goes.
+        """
         with self._flushed_transaction() as db:
             track = self._current(key, revision)
             if track is not None:
                 db.execute("DELETE FROM observations WHERE track = ? AND revision <> ?", (track, revision))
                 db.execute(
-                    "UPDATE tracks SET complete = 1, problem = NULL, sequence = ?, score = ?, note = ? WHERE id = ?",
-                    (json.dumps(list(sequence)), score, note, track),
+                    "UPDATE tracks SET problem = NULL, answer = ?, score = ?, texts = ? WHERE id = ?",
+                    (json.dumps(answer.results), answer.score, json.dumps(answer.texts), track),
                 )
+                self._note_emission(track, answer.results, human)
 
     def fail(self, key: TrackKey, revision: int, problem: str | None) -> None:
         """Remember why a track could not be made or finished; None forgets it."""
@@ -281,34 +302,40 @@ class Store:
 
     # What was handed out
 
-    def emit(self, key: TrackKey, revision: int, sequence: Sequence[Item]) -> bool:
-        """Note a sequence as handed out; False (and nothing noted) where a newer press has changed the track."""
-        text = json.dumps(list(sequence))
+    def emit(self, key: TrackKey, revision: int, results: Sequence[Item], human: Collection[int]) -> bool:
+        """Note a region's results as handed out; False, and nothing noted, where a newer press changed the track."""
         with self._transaction() as db:
             track = self._current(key, revision)
             if track is None:
                 return False
-            latest = db.execute(
-                "SELECT sequence FROM emissions WHERE track = ? ORDER BY id DESC LIMIT 1", (track,)
-            ).fetchone()
-            if latest is None or latest[0] != text:
-                db.execute("INSERT INTO emissions (track, sequence) VALUES (?, ?)", (track, text))
-                db.execute(
-                    "DELETE FROM emissions WHERE track = ? AND id NOT IN "
-                    "(SELECT id FROM emissions WHERE track = ? ORDER BY id DESC LIMIT ?)",
-                    (track, track, EMISSIONS_KEPT),
-                )
+            db.execute(
+                "UPDATE tracks SET answer = ? WHERE id = ? AND answer IS NOT NULL", (json.dumps(list(results)), track)
+            )
+            self._note_emission(track, results, human)
         return True
 
-    def emitted(self, key: TrackKey) -> list[list[Item]]:
+    def _note_emission(self, track: int, results: Sequence[Item], human: Collection[int]) -> None:
+        row = (json.dumps(results[0]["value"]["sequence"]), json.dumps(sorted(human)))
+        latest = self._connection.execute(
+            "SELECT sequence, human FROM emissions WHERE track = ? ORDER BY id DESC LIMIT 1", (track,)
+        ).fetchone()
+        if latest != row:
+            self._connection.execute("INSERT INTO emissions (track, sequence, human) VALUES (?, ?, ?)", (track, *row))
+            self._connection.execute(
+                "DELETE FROM emissions WHERE track = ? AND id NOT IN "
+                "(SELECT id FROM emissions WHERE track = ? ORDER BY id DESC LIMIT ?)",
+                (track, track, EMISSIONS_KEPT),
+            )
+
+    def emitted(self, key: TrackKey) -> list[Emission]:
         """The sequences last handed out for a track, newest first."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT e.sequence FROM emissions e JOIN tracks t ON t.id = e.track "
+                "SELECT e.sequence, e.human FROM emissions e JOIN tracks t ON t.id = e.track "
                 "WHERE t.project = ? AND t.task = ? AND t.region = ? ORDER BY e.id DESC",
                 (key.project, key.task, key.region),
             ).fetchall()
-        return [json.loads(row[0]) for row in rows]
+        return [Emission(json.loads(sequence), frozenset(json.loads(human))) for sequence, human in rows]
 
     # Observations
 
@@ -370,17 +397,14 @@ def _row(key: TrackKey, revision: int, observation: Observation) -> tuple[Any, .
 
 
 def _stored_track(row: tuple[Any, ...]) -> StoredTrack:
-    (track, project, task, region, label, items, source, direction, human, closed, *rest) = row
-    pressed, revision, complete, problem, sequence, score, note = rest
+    (track, project, task, region, label, source, direction, human, closed, *rest) = row
+    pressed, revision, problem, answer, score, texts = rest
     return StoredTrack(
         id=track,
         key=TrackKey(project, task, region),
-        demand=Demand(label, json.loads(items), source, direction, json.loads(human), json.loads(closed)),
+        demand=Demand(label, source, direction, json.loads(human), frozenset(json.loads(closed))),
         pressed=pressed,
         revision=revision,
-        complete=bool(complete),
         problem=problem,
-        sequence=None if sequence is None else json.loads(sequence),
-        score=score,
-        note=note,
+        answer=None if answer is None else Answer(json.loads(answer), score, json.loads(texts)),
     )

@@ -1,0 +1,208 @@
+"""Keytrack as label-studio-ml knows a model: ``predict`` and ``fit``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import SecretStr
+
+from backend import __version__
+from backend.errors import KeytrackError, LabelConfigError, PayloadError
+from backend.labelstudio.config import VideoConfig, parse_config
+from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
+from backend.labelstudio.regions import parse_regions
+from backend.service.interactive import Footage, Interactive, source_of
+from backend.service.jobs import Jobs
+from backend.service.payloads import Task, parse_tasks, project_of
+from backend.service.readers import Readers
+from backend.service.store import Project, Store, StoredTrack
+from backend.service.tracking_job import Engine, Tracker, WarmUp
+from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DATABASE = "keytrack.db"
+
+Entry = dict[str, Any] | list[Any]
+"""A prediction ``{"result", "score", "model_version"}``, or an empty list where there is nothing to say."""
+
+
+class Keytrack:
+    """The backend without its HTTP: presses are tracked in the background, answers come from the store.
+
+    One object serves all projects; its methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tracker_factory: Callable[[], Tracker],
+        *,
+        profile: str = "lite",
+        device: str = "cpu",
+    ) -> None:
+        """Open the store; no model is loaded.
+
+        Args:
+            settings: where things are kept, and how long a press may take.
+            tracker_factory: builds the models, on the worker thread, when the first track needs them.
+            profile: the models' profile, as it is shown and as it goes into the model version.
+            device: where they run, as it is shown.
+
+        Raises:
+            SettingsError: the data directory cannot be used.
+        """
+        self.model_version = f"keytrack-{__version__}-{profile}"
+        self._settings = settings
+        self._profile = profile
+        self._device = device
+        self._store = Store(settings.data_dir / DATABASE)
+        self._jobs = Jobs()
+        self._readers = Readers()
+        self._engine = Engine(tracker_factory)
+        self._media = MediaLibrary(settings)
+        self._interactive = Interactive(
+            self._store,
+            self._jobs,
+            self._readers,
+            self._engine,
+            model_version=self.model_version,
+            keyframe_iou=settings.keyframe_iou,
+        )
+
+    def warm_up(self) -> None:
+        """Load the models in the background, before the first press."""
+        self._jobs.submit("loading the models", WarmUp(self._engine))
+
+    def close(self) -> None:
+        """Stop the work and close the store; unfinished tracks go on with the next press after a restart."""
+        self._media.close()
+        self._jobs.close()
+        self._readers.close()
+        self._store.close()
+
+    def health(self) -> dict[str, Any]:
+        """What is running, without waiting for anything."""
+        return {
+            "status": "UP",
+            "model_class": type(self).__name__,
+            "model_version": self.model_version,
+            "profile": self._profile,
+            "device": self._device,
+            "models_loaded": self._engine.loaded,
+            "jobs": len(self._jobs),
+        }
+
+    def remember(
+        self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None
+    ) -> None:
+        """Keep what Label Studio reports about a project: its own address, and a token to fetch media with."""
+        self._store.remember_project(project_of(project), Project(hostname or "", access_token or "", extra_params))
+
+    def predict(self, tasks: object, context: object = None, **kwargs: Any) -> list[Entry]:
+        """label-studio-ml's entry: an answer for each task.
+
+        Without a ``context`` that is what is stored for the task, at once. With one somebody pressed the button:
+        ``context["result"]`` holds the regions of one class, which are tracked, and what is done within the budget
+        is returned.
+
+        Args:
+            tasks: as Label Studio sends them.
+            context: what the interactive call adds; None for a batch.
+            kwargs: ``project`` (its id, or ``<id>.<time>``) and ``label_config`` (XML); others are ignored.
+
+        Raises:
+            PayloadError: something in the payload has the wrong type.
+            LabelConfigError: a press in a project whose labeling configuration cannot be served.
+        """
+        deadline = time.monotonic() + self._settings.budget_seconds
+        project, label_config = _text(kwargs, "project"), _text(kwargs, "label_config")
+        parsed = parse_tasks(tasks)
+        if context is None:
+            return [self._stored(task, project, label_config) for task in parsed]
+        if not isinstance(context, Mapping):
+            raise PayloadError(f"params.context: expected an object; found {type(context).__name__}")
+        if len(parsed) != 1:
+            raise PayloadError(f"tasks: a press is about one task; found {len(parsed)}")
+        return [self._pressed(parsed[0], context.get("result"), project, label_config, deadline)]
+
+    def fit(self, event: str, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """label-studio-ml's training hook: nothing is learned from annotations, so that any event will do."""
+        logger.debug("event %s: nothing to do", event)
+        return {}
+
+    def _pressed(
+        self, task: Task, result: object, project: str | None, label_config: str | None, deadline: float
+    ) -> Entry:
+        if label_config is None:
+            raise LabelConfigError("label_config: it is missing; Label Studio sends the project's with each call")
+        config = parse_config(label_config)
+        regions = parse_regions(result, config)
+        if not regions:
+            return {"result": [], "model_version": self.model_version}
+        project_id = project_of(project, task)
+        footage = self._footage(task, config, project_id)
+        replies = self._interactive.press(project_id, task.id, regions, footage, deadline)
+        entry: dict[str, Any] = {
+            "result": [item for reply in replies for item in reply.results],
+            "model_version": self.model_version,
+        }
+        scores = [reply.score for reply in replies if reply.score is not None]
+        return {**entry, "score": min(scores)} if scores else entry
+
+    def _footage(self, task: Task, config: VideoConfig, project: str) -> Footage:
+        name, frame_rate = _video(task, config)
+        known = self._store.project(project)
+        access = None
+        if known is not None and known.hostname:
+            access = LabelStudioAccess(known.hostname, SecretStr(known.token) if known.token else None)
+        return Footage(name, partial(self._media.resolve, name, access), frame_rate)
+
+    def _stored(self, task: Task, project: str | None, label_config: str | None) -> Entry:
+        """The task's complete tracks; nothing while one of them is being made, since Label Studio asks only once."""
+        tracks = self._latest(self._store.tracks(project_of(project, task), task.id))
+        if not tracks or any(self._jobs.owner(track.key) is not None for track in tracks):
+            return []
+        source = self._source(task, label_config)
+        answers = [track.answer for track in tracks if track.answer is not None and track.demand.source == source]
+        if not answers:
+            return []
+        return {
+            "result": [item for answer in answers for item in answer.results],
+            "score": min(answer.score for answer in answers),
+            "model_version": self.model_version,
+        }
+
+    def _source(self, task: Task, label_config: str | None) -> str | None:
+        try:
+            name, frame_rate = _video(task, parse_config(label_config or ""))
+        except KeytrackError:
+            return None
+        return source_of(name, frame_rate, self.model_version)
+
+    @staticmethod
+    def _latest(tracks: list[StoredTrack]) -> list[StoredTrack]:
+        """Those that the last press on their class brought: what it did not bring had been deleted."""
+        presses: dict[str, int] = {}
+        for track in tracks:
+            presses[track.demand.label] = max(track.pressed, presses.get(track.demand.label, 0))
+        return [track for track in tracks if track.pressed == presses[track.demand.label]]
+
+
+def _video(task: Task, config: VideoConfig) -> tuple[str, float | None]:
+    """A task's video and the frame rate that Label Studio takes for it."""
+    try:
+        return config.video_of(task.data), config.frame_rate_of(task.data)
+    except PayloadError as error:
+        raise PayloadError(f"tasks[0].{error}") from None  # a press is about one task; a batch swallows this
+
+
+def _text(kwargs: Mapping[str, Any], name: str) -> str | None:
+    value = kwargs.get(name)
+    if value is not None and not isinstance(value, str):
+        raise PayloadError(f"{name}: expected a text; found {type(value).__name__}")
+    return value

@@ -1,0 +1,91 @@
+"""HTTP: the endpoints Label Studio calls, and errors as JSON."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from backend.errors import KeytrackError, PayloadError, WeightsError
+from backend.model import Keytrack
+from backend.service.payloads import PredictRequest, SetupRequest, WebhookRequest, parse
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 << 20  # ten tracks of 10,000 keyframes are 11 MB, and a task carries its annotations and drafts
+
+
+def create_app(keytrack: Keytrack, *, max_body_bytes: int = MAX_BODY_BYTES) -> Flask:
+    """The service in front of ``keytrack``, whose life is the caller's to end."""
+    app = Flask("keytrack")
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+
+    @app.get("/")
+    @app.get("/health")
+    def health() -> Response:
+        return jsonify(keytrack.health())
+
+    @app.post("/setup")
+    def setup() -> Response:
+        body = parse(SetupRequest, _json())
+        keytrack.remember(body.project, body.hostname, body.access_token, body.extra_params)
+        return jsonify(model_version=keytrack.model_version)
+
+    @app.get("/versions")
+    def versions() -> Response:
+        return jsonify(versions=[keytrack.model_version])
+
+    @app.post("/predict")
+    def predict() -> Response:
+        body = parse(PredictRequest, _json())
+        context = body.params.context if body.params is not None else None
+        results = keytrack.predict(body.tasks, context, project=body.project, label_config=body.label_config)
+        return jsonify(results=results, model_version=keytrack.model_version)
+
+    @app.post("/webhook")
+    def webhook() -> tuple[Response, int]:
+        payload = _json()
+        event = parse(WebhookRequest, payload).action
+        keytrack.fit(event, payload)
+        return jsonify(status="ok"), 200
+
+    app.register_error_handler(KeytrackError, _user_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+    return app
+
+
+def _json() -> Any:
+    try:
+        body = request.get_json(force=True)  # Label Studio's content type is right, other clients' may not be
+    except HTTPException as error:
+        if error.code == 413:
+            raise
+        raise PayloadError("the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise PayloadError(f"the body is a JSON {type(body).__name__}, not an object")
+    return body
+
+
+def _error(status: int, code: str, message: str) -> tuple[Response, int]:
+    return jsonify(error={"code": code, "message": message}), status
+
+
+def _user_error(error: KeytrackError) -> tuple[Response, int]:
+    logger.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
+    return _error(503 if isinstance(error, WeightsError) else 400, error.code, str(error))
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    status = error.code or 500
+    message = error.description or error.name
+    if status == 413:
+        message = "the body is too large; the limit is in bytes " + str(request.max_content_length)
+    return _error(status, error.name.lower().replace(" ", "-"), message)
+
+
+def _unexpected(error: Exception) -> tuple[Response, int]:
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _error(500, "internal", "an internal error; the log of the backend has the details")

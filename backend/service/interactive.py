@@ -1,0 +1,227 @@
+"""A press of the Track button: what changed is tracked anew, what is done by the deadline is returned."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.errors import KeytrackError
+from backend.labelstudio.edits import Item, same_keyframe, split_human
+from backend.labelstudio.regions import Region, replace_sequence
+from backend.service import notes
+from backend.service.jobs import Job, Jobs
+from backend.service.readers import Readers
+from backend.service.store import Demand, Emission, Store, StoredTrack, TrackKey
+from backend.service.tracking_job import Engine, Pursuit, TrackingWork
+
+logger = logging.getLogger(__name__)
+
+
+def source_of(name: str, frame_rate: float | None, model_version: str) -> str:
+    """The source of a track: its video, by name, the frame rate it is counted at, and the models."""
+    return json.dumps([name, frame_rate, model_version])
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The video of a task: how it is named, how to get it, and the frame rate that Label Studio takes for it."""
+
+    name: str
+    fetch: Callable[[], Path]
+    frame_rate: float | None
+
+    def source(self, model_version: str) -> str:
+        """All that a track depends on beside its region; with another source, stored results are stale."""
+        return source_of(self.name, self.frame_rate, model_version)
+
+
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """A region's results after a press, and its score where it has been tracked."""
+
+    results: list[Item]
+    score: float | None = None
+
+
+class Interactive:
+    """Presses on the tasks of all projects."""
+
+    def __init__(
+        self, store: Store, jobs: Jobs, readers: Readers, engine: Engine, *, model_version: str, keyframe_iou: float
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._readers = readers
+        self._engine = engine
+        self._model_version = model_version
+        self._keyframe_iou = keyframe_iou
+        self._deciding = threading.Lock()  # held while presses are compared with the store, never during work
+
+    def press(
+        self, project: str, task: str, regions: Sequence[Region], footage: Footage, deadline: float
+    ) -> list[Reply]:
+        """Track ``regions``, all of one class; returns a reply for each, in their order.
+
+        Regions that changed since they were last handed out are tracked in one new job, which replaces older jobs
+        for the same regions. What is not done at ``deadline`` (of ``time.monotonic``) goes on in the background, and
+        the next press returns it. A region that cannot be tracked comes back as it was, with a note that says why.
+        """
+        with self._deciding:
+            pursuits, jobs = self._begin(project, task, regions, footage)
+        if jobs:
+            self._jobs.wait(jobs, deadline)
+        return [self._reply(pursuit, jobs.get(pursuit.key)) for pursuit in pursuits]
+
+    def _begin(
+        self, project: str, task: str, regions: Sequence[Region], footage: Footage
+    ) -> tuple[list[Pursuit], dict[Hashable, Job]]:
+        """Compare with the store, and submit a job for what has to be tracked; the jobs at work, by track."""
+        press = self._store.next_press()
+        pursuits: list[Pursuit] = []
+        wanted: list[Pursuit] = []
+        jobs: dict[Hashable, Job] = {}
+        for region in regions:
+            key = TrackKey(project, task, region.id)
+            stored = self._store.track(key)
+            demand = _demand(region, stored, self._store.emitted(key), footage.source(self._model_version))
+            owner = None
+            if stored is not None and _same(demand, stored.demand):
+                revision = stored.revision
+                owner = self._jobs.owner(key)
+                self._store.touch(key, press, demand.label)
+            else:
+                keep = stored is not None and _builds_on(demand, stored.demand)
+                revision = self._store.begin(key, press, demand, keep=keep)
+                stored = None
+            pursuit = Pursuit(key, revision, region, tuple(demand.human), demand.closed)
+            pursuits.append(pursuit)
+            if owner is not None:
+                jobs[key] = owner
+            elif stored is None or not stored.complete:
+                wanted.append(pursuit)
+        if wanted:
+            job = self._submit(wanted, footage, f"task {task} of project {project}")
+            jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
+        return pursuits, jobs
+
+    def _submit(self, pursuits: Sequence[Pursuit], footage: Footage, name: str) -> Job:
+        for pursuit in pursuits:
+            self._store.fail(pursuit.key, pursuit.revision, None)
+        work = TrackingWork(
+            pursuits,
+            footage.fetch,
+            footage.frame_rate,
+            engine=self._engine,
+            readers=self._readers,
+            store=self._store,
+            keyframe_iou=self._keyframe_iou,
+        )
+        return self._jobs.submit(name, work, [pursuit.key for pursuit in pursuits])
+
+    def _reply(self, pursuit: Pursuit, job: Job | None) -> Reply:
+        track = self._store.track(pursuit.key)
+        if track is None or track.revision != pursuit.revision:  # a newer press took over; it will answer
+            return _verbatim(pursuit)
+        if track.answer is not None:
+            human = {item["frame"]: item for item in pursuit.human}
+            stored = track.answer.results[0]["value"]
+            sequence = [human.get(item["frame"], item) for item in stored["sequence"]]
+            item = replace_sequence(
+                pursuit.region,
+                sequence,
+                frame_count=stored["framesCount"],
+                duration=stored["duration"],
+                score=track.answer.score,
+                texts=track.answer.texts,
+            )
+            return self._hand_out(pursuit, Reply([item, *pursuit.region.companions], track.answer.score))
+        return self._unfinished(pursuit, track, job)
+
+    def _unfinished(self, pursuit: Pursuit, track: StoredTrack, job: Job | None) -> Reply:
+        work = job.work if job is not None and isinstance(job.work, TrackingWork) else None
+        timeline = work.timeline if work is not None else None
+        frames = self._store.frames(track)
+        if track.problem is not None:
+            text = notes.problem(track.problem, frames, track.revision, timeline)
+        elif timeline is None or not frames:
+            text = notes.progress(work.stage if work is not None else "waiting for its turn")
+        else:
+            text = notes.partial(frames, track.revision, timeline)
+        if timeline is None or not frames:
+            return _verbatim(pursuit, text)
+        try:
+            results = pursuit.results(frames, timeline, self._keyframe_iou, [text])
+        except KeytrackError as error:
+            return _verbatim(pursuit, notes.problem(str(error), {}, track.revision, None))
+        return self._hand_out(pursuit, Reply(results, notes.score(frames)))
+
+    def _hand_out(self, pursuit: Pursuit, reply: Reply) -> Reply:
+        human = [item["frame"] for item in pursuit.human]
+        if self._store.emit(pursuit.key, pursuit.revision, reply.results, human):
+            return reply
+        return _verbatim(pursuit)
+
+
+def _verbatim(pursuit: Pursuit, *texts: str) -> Reply:
+    """The region as it came, with notes."""
+    region = pursuit.region
+    item = replace_sequence(region, region.raw["value"]["sequence"], texts=texts) if texts else region.raw
+    return Reply([item, *region.companions])
+
+
+def _demand(region: Region, stored: StoredTrack | None, emissions: Sequence[Emission], source: str) -> Demand:
+    """What the press asks for: which keyframes are the human's is found by comparing with what was handed out."""
+    handed_out, known = _recognised(region, stored, emissions)
+    edits = split_human(region.items, handed_out, known)
+    closed_before = stored.demand.closed if stored is not None else frozenset()
+    return Demand(
+        label=region.labels[0] if region.labels else "",
+        source=source,
+        direction=region.direction,
+        human=edits.human,
+        closed=edits.closed | (closed_before & known),
+    )
+
+
+def _recognised(
+    region: Region, stored: StoredTrack | None, emissions: Sequence[Emission]
+) -> tuple[list[Item], frozenset[int]]:
+    """What was handed out at the region's keyframes, and the frames of those that are still a human's.
+
+    Not the last emission alone counts: a reply may never have arrived, and an undo brings back an older one.
+    """
+    drawn = {item["frame"]: item for item in stored.demand.human} if stored is not None else {}
+    past = [({item["frame"]: item for item in emission.sequence}, emission.human) for emission in emissions]
+    past.insert(0, (drawn, frozenset(drawn)))
+    handed_out: list[Item] = []
+    known: set[int] = set()
+    for item in region.items:
+        frame = item["frame"]
+        there = [(sequence[frame], frame in human) for sequence, human in past if frame in sequence]
+        same = next((found for found in there if same_keyframe(item, found[0])), None)
+        if same is not None:
+            handed_out.append(same[0])
+            known |= {frame} if same[1] else set()
+        elif there:
+            handed_out.append(there[0][0])
+    return handed_out, frozenset(known)
+
+
+def _same(a: Demand, b: Demand) -> bool:
+    """Whether two demands ask for the same track; a class or a note may have changed."""
+    return (
+        (a.source, a.direction, a.closed) == (b.source, b.direction, b.closed)
+        and len(a.human) == len(b.human)
+        and all(same_keyframe(one, other) for one, other in zip(a.human, b.human, strict=True))
+    )
+
+
+def _builds_on(new: Demand, old: Demand) -> bool:
+    """Whether older results are worth showing until newer ones come: part of what they rest on still holds."""
+    return (new.source, new.direction) == (old.source, old.direction) and any(
+        same_keyframe(one, other) for one in new.human for other in old.human
+    )

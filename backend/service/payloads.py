@@ -1,0 +1,99 @@
+"""The requests of Label Studio, checked: whatever has the wrong type is refused with its path."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from backend.errors import PayloadError
+from backend.labelstudio.payload import Incoming
+
+
+def _identifier(value: object) -> object:
+    """Ids are numbers here and texts there; inside the backend they are texts."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Identifier = Annotated[str, BeforeValidator(_identifier), Field(min_length=1, max_length=200)]
+
+
+class Task(Incoming):
+    """A task of ``/predict``: its id, its project where it is given, and its data."""
+
+    id: Identifier
+    project: Identifier | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Tasks(Incoming):
+    tasks: list[Task]
+
+
+class Params(Incoming):
+    """The parameters of ``/predict``; ``context`` is None where nobody pressed anything."""
+
+    context: dict[str, Any] | None = None
+
+
+class PredictRequest(Incoming):
+    """The body of ``/predict``; the tasks are checked where they are used."""
+
+    tasks: list[Any]
+    project: Identifier | None = None
+    label_config: str | None = None
+    params: Params | None = None
+
+
+class SetupRequest(Incoming):
+    """The body of ``/setup``. ``access_token`` is a secret."""
+
+    project: Identifier
+    schema_: str | None = Field(None, alias="schema")
+    hostname: str | None = None
+    access_token: str | None = Field(None, repr=False)
+    extra_params: Any = None
+
+
+class WebhookRequest(Incoming):
+    """The body of ``/webhook``; the rest depends on the action."""
+
+    action: str
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], body: object) -> Model:
+    """``body`` as a ``model``. Bodies hold tokens, so that messages and logs get paths, not values.
+
+    Raises:
+        PayloadError: something is missing or has the wrong type; the message names the path of the first such thing.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise PayloadError(f"{_path(first['loc'])}: {first['msg']}") from None
+
+
+def parse_tasks(tasks: object) -> list[Task]:
+    """Tasks, each with an id.
+
+    Raises:
+        PayloadError: it is no list of tasks.
+    """
+    return parse(_Tasks, {"tasks": tasks}).tasks
+
+
+def project_of(project: str | None, task: Task | None = None) -> str:
+    """A project's id. Label Studio writes ``<id>.<time of creation>`` in some places and the id alone in others."""
+    named = project or (task.project if task is not None else None) or ""
+    return named.partition(".")[0]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path or "the body"
