@@ -108,7 +108,7 @@ def make_clip(
         rotation: degrees clockwise by which a player turns the picture (0, 90, 180, 270); the pixels are
             stored as given, the display matrix says the rest.
         start: seconds added to every timestamp.
-        mirrored: the display matrix also mirrors left and right, before it rotates.
+        mirrored: the display matrix also mirrors left and right, after it rotates.
         options: further encoder options, e.g. ``{"x264-params": "open-gop=1"}``.
         container_options: muxer options, e.g. ``{"movflags": "faststart"}``.
         audio_seconds: length of a silent audio track beside the video; 0 for none.
@@ -180,7 +180,7 @@ def _encoder_options(codec: str, gop: int, bframes: int, further: dict[str, str]
 
 
 def _time_base(codec: str, rate: Fraction, timestamps: Sequence[float] | None, start: float) -> Fraction:
-    if codec in ("mpeg4", "mjpeg", "gif") and timestamps is None:
+    if codec in ("mpeg4", "mpeg2video", "mjpeg", "gif", "wmv2") and timestamps is None:
         return 1 / rate
     if timestamps is None and start == 0:
         return Fraction(1, rate.numerator * (1 if rate.numerator >= 1000 else 1024))
