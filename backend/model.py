@@ -17,7 +17,7 @@ from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.regions import parse_regions
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
-from backend.service.payloads import Task, parse_tasks, project_of
+from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
 from backend.service.store import Project, Store, StoredTrack
 from backend.service.tracking_job import Engine, Tracker, WarmUp
@@ -196,7 +196,8 @@ class Keytrack:
 def _video(task: Task, config: VideoConfig) -> tuple[str, float | None]:
     """A task's video and the frame rate that Label Studio takes for it."""
     try:
-        return config.video_of(task.data), config.frame_rate_of(task.data)
+        name = check_text(config.video_of(task.data), f"data.{config.video_key}")
+        return name, config.frame_rate_of(task.data)
     except PayloadError as error:
         raise PayloadError(f"tasks[0].{error}") from None  # a press is about one task; a batch swallows this
 

@@ -64,6 +64,8 @@ def _json() -> Any:
         if error.code == 413:
             raise
         raise PayloadError("the body is not JSON") from None
+    except RecursionError:
+        raise PayloadError("the body is nested too deeply") from None
     if not isinstance(body, dict):
         raise PayloadError(f"the body is a JSON {type(body).__name__}, not an object")
     return body

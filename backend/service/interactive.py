@@ -154,7 +154,7 @@ class Interactive:
         if timeline is None or not frames:
             return _verbatim(pursuit, text)
         try:
-            results = pursuit.results(frames, timeline, self._keyframe_iou, [text])
+            results = pursuit.results(frames, timeline, self._keyframe_iou, [text, *timeline.warnings])
         except KeytrackError as error:
             return _verbatim(pursuit, notes.problem(str(error), {}, track.revision, None))
         return self._hand_out(pursuit, Reply(results, notes.score(frames)))

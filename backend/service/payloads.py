@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from backend.errors import PayloadError
 from backend.labelstudio.payload import Incoming
@@ -15,7 +15,17 @@ def _identifier(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Identifier = Annotated[str, BeforeValidator(_identifier), Field(min_length=1, max_length=200)]
+def _storable(text: str) -> str:
+    """JSON can hold half a character (a lone surrogate), which no file and no database can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds a broken character") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Identifier = Annotated[Text, BeforeValidator(_identifier), Field(min_length=1, max_length=200)]
 
 
 class Task(Incoming):
@@ -50,8 +60,8 @@ class SetupRequest(Incoming):
 
     project: Identifier
     schema_: str | None = Field(None, alias="schema")
-    hostname: str | None = None
-    access_token: str | None = Field(None, repr=False)
+    hostname: Text | None = None
+    access_token: Text | None = Field(None, repr=False)
     extra_params: Any = None
 
 
@@ -84,6 +94,18 @@ def parse_tasks(tasks: object) -> list[Task]:
         PayloadError: it is no list of tasks.
     """
     return parse(_Tasks, {"tasks": tasks}).tasks
+
+
+def check_text(text: str, path: str) -> str:
+    """``text``, if it can be stored.
+
+    Raises:
+        PayloadError: it holds a broken character.
+    """
+    try:
+        return _storable(text)
+    except ValueError as error:
+        raise PayloadError(f"{path}: {error}") from None
 
 
 def project_of(project: str | None, task: Task | None = None) -> str:

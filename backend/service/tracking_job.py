@@ -19,7 +19,6 @@ from backend.service.timeline import Timeline
 from backend.tracks import Direction, FrameResult, Prompt
 from backend.video.reader import VideoReader
 
-WARNINGS_SHOWN = 2
 UNEXPECTED = "an internal error; the log of the backend has the details. Press t to try again"
 
 
@@ -96,7 +95,7 @@ class Pursuit:
             human=self.human,
             closed=self.closed,
             score=notes.score(frames),
-            texts=[*texts, *timeline.warnings[:WARNINGS_SHOWN]],
+            texts=texts,
             keyframe_iou=keyframe_iou,
         )
         return [item, *self.region.companions]
@@ -180,7 +179,7 @@ class TrackingWork:
         frames = {
             frame: found for frame, found in self._store.frames(track).items() if found.revision == pursuit.revision
         }
-        texts = [notes.complete(frames, timeline)]
+        texts = [notes.complete(frames, timeline), *timeline.warnings]
         results = pursuit.results(frames, timeline, self._keyframe_iou, texts)
         human = [item["frame"] for item in pursuit.human]
         self._store.finish(pursuit.key, pursuit.revision, Answer(results, notes.score(frames), texts), human)

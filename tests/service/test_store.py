@@ -14,19 +14,18 @@ import numpy as np
 import pytest
 
 from backend.errors import SettingsError
-from backend.service.store import Demand, Project, Store, StoredTrack, TrackKey
+from backend.service.store import Answer, Demand, Emission, Project, Store, StoredTrack, TrackKey
 from backend.tracks import Mask, Observation
 
 KEY = TrackKey("1", "7", "abc")
-HUMAN = [{"frame": 3, "x": 10.123456789012345, "y": 20, "width": 5.5, "height": 7.25, "rotation": 0, "enabled": True}]
-DEMAND = Demand(
-    label="Car",
-    items=[{"id": "abc", "type": "videorectangle"}],
-    source="/data/upload/1/a.mp4",
-    direction="both",
-    human=HUMAN,
-    closed=[3],
-)
+HUMAN: list[dict[str, object]] = [
+    {"frame": 3, "x": 10.123456789012345, "y": 20, "width": 5.5, "height": 7.25, "rotation": 0, "enabled": True}
+]
+DEMAND = Demand(label="Car", source="a.mp4", direction="both", human=HUMAN, closed=frozenset({3}))
+
+
+def answer(sequence: list[dict[str, object]] = HUMAN, text: str = "tracked 1-30") -> Answer:
+    return Answer([{"id": "abc", "value": {"sequence": sequence}}], 0.75, [text])
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_a_track_and_its_observations_come_back(store: Store) -> None:
     store.add(KEY, 1, [observation(2), observation(3, 0.25, present=False)])
     track = row(store)
     assert track.demand == DEMAND
-    assert (track.revision, track.complete, track.problem, track.sequence) == (1, False, None, None)
+    assert (track.revision, track.complete, track.problem, track.answer) == (1, False, None, None)
     frames = store.frames(track)
     assert sorted(frames) == [2, 3]
     assert frames[2].box == (2.0, 2.0, 6.0, 8.0)
@@ -69,16 +68,15 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path / "k.db")
     store.begin(KEY, 1, DEMAND, keep=False)
     store.add(KEY, 1, [observation(0)])
-    store.finish(KEY, 1, HUMAN, 0.75, "tracked 1-30")
-    store.emit(KEY, 1, HUMAN)
+    store.finish(KEY, 1, answer(), [3])
     store.remember_project("1", Project("http://ls:8080", "s3cret", {"a": [1]}))
     store.close()
 
     store = Store(tmp_path / "k.db")
     track = row(store)
-    assert (track.complete, track.sequence, track.score, track.note) == (True, HUMAN, 0.75, "tracked 1-30")
+    assert (track.complete, track.answer) == (True, answer())
     assert list(store.frames(track)) == [0]
-    assert store.emitted(KEY) == [HUMAN]
+    assert store.emitted(KEY) == [Emission(HUMAN, frozenset({3}))]
     assert store.project("1") == Project("http://ls:8080", "s3cret", {"a": [1]})
     assert store.project("2") is None
     store.close()
@@ -92,7 +90,7 @@ def test_a_killed_process_loses_no_committed_frame(tmp_path: Path) -> None:
         from backend.tracks import Observation
         key = TrackKey("1", "7", "abc")
         store = Store(Path(sys.argv[1]))
-        store.begin(key, 1, Demand("Car", [], "a.mp4", "both", [], []), keep=False)
+        store.begin(key, 1, Demand("Car", "a.mp4", "both", []), keep=False)
         store.add(key, 1, [Observation("abc", frame, None, 0.5) for frame in range(40)])
         store.flush()
         store.add(key, 1, [Observation("abc", 40, None, 0.5)])
@@ -119,15 +117,15 @@ def test_a_killed_process_loses_no_committed_frame(tmp_path: Path) -> None:
 def test_a_new_revision_drops_or_keeps_what_was_there(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.add(KEY, 1, [observation(frame) for frame in range(4)])
-    store.finish(KEY, 1, HUMAN, 0.9, "tracked")
+    store.finish(KEY, 1, answer(), [3])
     changed = replace(DEMAND, direction="forward")
     assert store.begin(KEY, 2, changed, keep=True) == 2
     store.add(KEY, 2, [observation(1, 0.1)])
     track = row(store)
     assert track.demand.direction == "forward"
-    assert (track.complete, track.sequence, track.note, track.pressed) == (False, None, None, 2)
+    assert (track.complete, track.answer, track.pressed) == (False, None, 2)
     assert {frame: kept.revision for frame, kept in store.frames(track).items()} == {0: 1, 1: 2, 2: 1, 3: 1}
-    store.finish(KEY, 2, HUMAN, 0.9, "tracked")
+    store.finish(KEY, 2, answer(), [3])
     assert list(store.frames(row(store))) == [1]
     assert store.begin(KEY, 3, DEMAND, keep=False) == 3
     assert store.frames(row(store)) == {}
@@ -137,9 +135,9 @@ def test_a_revision_that_is_no_longer_current_changes_nothing(store: Store) -> N
     store.begin(KEY, 1, DEMAND, keep=False)
     store.begin(KEY, 2, DEMAND, keep=False)
     store.add(KEY, 1, [observation(0)])
-    store.finish(KEY, 1, HUMAN, 0.9, "old")
+    store.finish(KEY, 1, answer(), [3])
     store.fail(KEY, 1, "old")
-    assert not store.emit(KEY, 1, HUMAN)
+    assert not store.emit(KEY, 1, answer().results, [3])
     track = row(store)
     assert (track.complete, track.problem, store.frames(track), store.emitted(KEY)) == (False, None, {}, [])
 
@@ -155,7 +153,7 @@ def test_a_problem_is_remembered_until_the_track_is_made(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.fail(KEY, 1, "there is no such file")
     assert row(store).problem == "there is no such file"
-    store.finish(KEY, 1, HUMAN, 0.9, "tracked")
+    store.finish(KEY, 1, answer(), [3])
     assert row(store).problem is None
 
 
@@ -163,8 +161,20 @@ def test_the_latest_emissions_are_kept_newest_first(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     for number in range(12):
         for _ in range(2):  # handing out the same again is one emission
-            store.emit(KEY, 1, [{"frame": number}])
-    assert [sequence[0]["frame"] for sequence in store.emitted(KEY)] == [11, 10, 9, 8, 7, 6, 5, 4]
+            assert store.emit(KEY, 1, answer([{"frame": number}]).results, [number])
+    emitted = store.emitted(KEY)
+    assert [emission.sequence for emission in emitted] == [[{"frame": number}] for number in range(11, 3, -1)]
+    assert [set(emission.human) for emission in emitted] == [{number} for number in range(11, 3, -1)]
+
+
+def test_what_is_handed_out_of_a_complete_track_becomes_its_answer(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.emit(KEY, 1, answer([{"frame": 1}]).results, [])
+    assert row(store).answer is None
+    store.finish(KEY, 1, answer([{"frame": 2}]), [])
+    store.emit(KEY, 1, answer([{"frame": 3}]).results, [])
+    assert row(store).answer == answer([{"frame": 3}])
+    assert [emission.sequence[0]["frame"] for emission in store.emitted(KEY)] == [3, 2, 1]
 
 
 def test_tracks_are_kept_apart_by_project_task_and_region(store: Store) -> None:
@@ -179,14 +189,9 @@ def test_tracks_are_kept_apart_by_project_task_and_region(store: Store) -> None:
 
 def test_a_press_that_changes_nothing_is_noted(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
-    store.touch(KEY, 2, replace(DEMAND, label="Person", items=[{"id": "abc", "score": 1}]))
+    store.touch(KEY, 2, "Person")
     track = row(store)
-    assert (track.pressed, track.demand.label, track.demand.items, track.revision) == (
-        2,
-        "Person",
-        [{"id": "abc", "score": 1}],
-        1,
-    )
+    assert (track.pressed, track.demand.label, track.revision) == (2, "Person", 1)
 
 
 def test_the_token_is_no_ones_to_read(tmp_path: Path) -> None:

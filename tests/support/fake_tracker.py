@@ -1,0 +1,128 @@
+"""A tracker without models: boxes that move as told, at the pace that a test permits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backend.tracks import Box, Direction, FrameResult, Mask, Observation, Prompt
+from backend.video.reader import VideoReader
+
+PATIENCE = 30.0  # seconds until a test gives up; nothing waits this long unless it is broken
+
+
+@dataclass
+class Call:
+    """One call of ``track``: what was asked, and the frames that were taken by the caller so far."""
+
+    prompts: list[Prompt]
+    direction: dict[str, Direction]
+    frames: list[int] = field(default_factory=list)
+    ended: bool = False
+
+    def boxes_of(self, object_id: str) -> dict[int, Box]:
+        """The prompts' boxes of one object by frame."""
+        return {p.frame: p.box for p in self.prompts if p.object_id == object_id and p.box is not None}
+
+
+class FakeTracker:
+    """Every object keeps its prompt's size and moves ``velocity`` pixels a frame away from the nearest prompt.
+
+    ``pace`` holds the tracker until :meth:`allow` permits frames. ``absent`` frames have no object, ``doubtful`` ones a
+    low score; ``fails_at`` raises ``error`` there.
+    """
+
+    def __init__(self, velocity: tuple[int, int] = (1, 0), *, paced: bool = False) -> None:
+        self.velocity = velocity
+        self.absent: frozenset[int] = frozenset()
+        self.doubtful: frozenset[int] = frozenset()
+        self.fails_at: dict[int, Exception] = {}
+        self.calls: list[Call] = []
+        self._paced = paced
+        self._allowed = 0
+        self._taken = 0
+        self._changed = threading.Condition()
+
+    def track(
+        self,
+        video: VideoReader,
+        prompts: Sequence[Prompt],
+        *,
+        span: tuple[int, int] | None = None,
+        direction: Direction | Mapping[str, Direction] = "both",
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[FrameResult]:
+        """Nearest to the prompts first, each (object, frame) once."""
+        ids = sorted({prompt.object_id for prompt in prompts})
+        directions = {name: direction if isinstance(direction, str) else direction[name] for name in ids}
+        call = Call(list(prompts), directions)
+        with self._changed:
+            self.calls.append(call)
+            self._changed.notify_all()
+        frames = {name: _reach(call.boxes_of(name), directions[name], len(video)) for name in ids}
+        starts = [prompt.frame for prompt in prompts]
+        try:
+            for frame in sorted(range(len(video)), key=lambda f: (min(abs(f - start) for start in starts), f)):
+                present = [name for name in ids if frame in frames[name]]
+                if not present:
+                    continue
+                if not self._permitted(cancelled):
+                    return
+                if frame in self.fails_at:
+                    raise self.fails_at[frame]
+                yield FrameResult(frame, tuple(self._observe(call, name, frame, video) for name in present))
+                with self._changed:  # the caller came back for more: it has dealt with this frame
+                    call.frames.append(frame)
+                    self._changed.notify_all()
+        finally:
+            with self._changed:
+                call.ended = True
+                self._changed.notify_all()
+
+    def allow(self, frames: int) -> None:
+        """Permit so many more frames."""
+        with self._changed:
+            self._allowed += frames
+            self._changed.notify_all()
+
+    def release(self) -> None:
+        """Permit everything."""
+        with self._changed:
+            self._paced = False
+            self._changed.notify_all()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that the tracker's progress brings about."""
+        with self._changed:
+            assert self._changed.wait_for(condition, PATIENCE), "it never came about"
+
+    def _permitted(self, cancelled: Callable[[], bool]) -> bool:
+        with self._changed:
+            while self._paced and self._taken >= self._allowed:
+                if cancelled():
+                    return False
+                self._changed.wait(0.005)  # nobody tells that a job was cancelled
+            self._taken += 1
+        return not cancelled()
+
+    def _observe(self, call: Call, name: str, frame: int, video: VideoReader) -> Observation:
+        boxes = call.boxes_of(name)
+        human = frame in boxes
+        if frame in self.absent and not human:
+            return Observation(name, frame, None, 0.9)
+        near = min(boxes, key=lambda prompted: (abs(prompted - frame), prompted))
+        x0, y0, x1, y1 = (round(side) for side in boxes[near])
+        dx, dy = (speed * (frame - near) for speed in self.velocity)
+        mask = np.zeros((video.height, video.width), bool)
+        mask[max(y0 + dy, 0) : max(y1 + dy, 0), max(x0 + dx, 0) : max(x1 + dx, 0)] = True
+        score = 0.25 if frame in self.doubtful else 0.75
+        return Observation(name, frame, Mask.from_array(mask) if mask.any() else None, score, human)
+
+
+def _reach(boxes: Mapping[int, Box], direction: Direction, count: int) -> range:
+    first = min(boxes) if direction == "forward" else 0
+    last = max(boxes) if direction == "backward" else count - 1
+    return range(first, last + 1)
