@@ -10,6 +10,8 @@ import pytest
 from backend.settings import ENV_PREFIX, Settings, load_settings
 from support.require import unavailable
 
+pytest_plugins = ["support.studio"]
+
 TESTS = Path(__file__).parent
 SETTINGS = pytest.StashKey[Settings]()
 

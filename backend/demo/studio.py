@@ -23,6 +23,8 @@ from backend.settings import Settings
 START_SECONDS = 300.0  # the first start makes the database: some 25 s on two idle cores
 HOST = "127.0.0.1"
 
+STUDIO_COMMAND = (sys.executable, "-m", "label_studio.server", "start", "--no-browser")
+
 # Label Studio reads each setting as LABEL_STUDIO_<name>, then without the prefix, so that a stray DEBUG or CI in the
 # user's environment would change it; hence the ones below that only say the default.
 STUDIO_SETTINGS = {
@@ -132,8 +134,7 @@ class Studio:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("LABEL_STUDIO_", "HEARTEX_"))
         }
-        command = [sys.executable, "-m", "label_studio.server", "start", "--no-browser"]
-        command += ["--internal-host", HOST, "--port", str(self._studio_port)]
+        command = [*STUDIO_COMMAND, "--internal-host", HOST, "--port", str(self._studio_port)]
         return ServerProcess(
             "Label Studio",
             command,

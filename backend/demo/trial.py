@@ -96,10 +96,13 @@ def press_until_complete(project: Project, trial: Trial, clip: Clip, say: Say) -
         say(f"  {trial.name}: press {presses}, {seconds:.0f} s: {state or 'no state told'}")
         if is_complete(region):
             return Press(drawn, press.replies, presses, seconds)
+        if "not tracked: " in state or ", then stopped: " in state:
+            raise LabelStudioError(f"{trial.name}: {state}")
         if seconds > PRESS_SECONDS:
             raise LabelStudioError(f"{trial.name}: not complete after {seconds:.0f} s and {presses} presses ({state})")
 
 
 def is_complete(region: Region) -> bool:
-    """Whether the backend says of a region that all of it is tracked."""
-    return any(text.startswith("tracked ") for text in region.get("meta", {}).get("text", []))
+    """Whether the backend says in a region's note that all of it is tracked."""
+    notes = region.get("meta", {}).get("text", [])
+    return any(note.startswith("tracked ") and ", then stopped: " not in note for note in notes)

@@ -98,7 +98,7 @@ class TokenAuth(requests.auth.AuthBase):
             return f"Bearer {self._access}"
 
     def _exchange(self, token: str) -> str:
-        url = f"{self._url}/api/token/refresh"
+        url = f"{self._url}/api/token/refresh/"
         try:
             reply = requests.post(
                 url,

@@ -45,7 +45,7 @@ def exchange(site: WebServer, clock: Clock, ttl: float | None = 300.0) -> list[s
         given.append(access_token(len(given), None if ttl is None else clock.now + ttl))
         return Answer(200, json.dumps({"access": given[-1]}).encode())
 
-    site.routes["/api/token/refresh"] = refresh
+    site.routes["/api/token/refresh/"] = refresh
     return given
 
 
@@ -111,7 +111,7 @@ def test_the_personal_token_itself_goes_only_to_the_exchange(site):
     LabelStudioClient(site.url, PERSONAL).get("/api/projects")
     for asked in site.asked:
         carried = PERSONAL in str(asked.headers) or PERSONAL.encode() in asked.body
-        assert carried == (asked.path == "/api/token/refresh")
+        assert carried == (asked.path == "/api/token/refresh/")
 
 
 def test_a_401_renews_the_access_token_once(site):
@@ -137,7 +137,7 @@ def test_a_lasting_401_is_an_error_that_says_what_to_do(site, token):
 
 
 def test_a_refused_personal_token_says_so(site):
-    site.routes["/api/token/refresh"] = Answer(401, b"{}")
+    site.routes["/api/token/refresh/"] = Answer(401, b"{}")
     with pytest.raises(LabelStudioError, match="refused the personal access token"):
         LabelStudioClient(site.url, PERSONAL).get("/api/projects")
 
@@ -204,7 +204,7 @@ def test_credentials_from_netrc_are_not_sent(site, tmp_path, monkeypatch):
     exchange(site, Clock())
     site.routes["/api/x"] = Answer(200, b"{}")
     LabelStudioClient(site.url, PERSONAL).get("/api/x")
-    assert "Authorization" not in site.requests("/api/token/refresh")[0].headers
+    assert "Authorization" not in site.requests("/api/token/refresh/")[0].headers
     assert site.requests("/api/x")[0].headers["Authorization"].startswith("Bearer ")
 
 

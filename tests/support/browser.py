@@ -1,0 +1,168 @@
+"""Label Studio's labeling page, driven as a person would: by mouse and keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from backend.demo.studio import Account
+from backend.tracks import Box
+from support.require import chromium
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+FRAME_STEP = 16  # pixels between two frames on the timeline
+VIDEO = "Htx.annotationStore.selected.names.get('video')"
+REGIONS = """() => Htx.annotationStore.selected.regions.map(region => ({
+    id: region.cleanId, labels: [...region.labels], selected: region.selected,
+    score: region.score ?? null, note: region.meta?.text ?? [],
+    sequence: JSON.parse(JSON.stringify(region.sequence)),
+}))"""
+
+
+@contextmanager
+def browser_page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        try:
+            yield browser.new_page(viewport={"width": 1440, "height": 1080})
+        finally:
+            browser.close()
+
+
+class LabelingPage:
+    """One task, opened from the data manager. Boxes are pixels of the video, frames those that Label Studio shows."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self._page = page
+        self._url = url
+
+    def sign_in(self, account: Account) -> None:
+        self._page.goto(self._url + "/user/login/")
+        self._page.fill("input[name=email]", account.email)
+        self._page.fill("input[name=password]", account.password)
+        self._page.click("button[type=submit]")
+        self._page.wait_for_url(lambda url: "/user/login" not in url)
+
+    def open(self, task_url: str) -> None:
+        self._page.goto(task_url)
+        self._page.wait_for_function(f"() => window.Htx?.annotationStore?.selected && {VIDEO}?.length > 1")
+
+    def switch_auto_annotation_on(self) -> None:
+        toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
+        if not toggle.is_checked():
+            toggle.locator("..").click()
+        assert toggle.is_checked()
+
+    def go_to(self, frame: int) -> None:
+        counter = self._page.locator(".lsf-frames-control")
+        counter.click()
+        counter.locator("input").fill(str(frame))
+        counter.locator("input").press("Enter")
+        self._page.wait_for_function(f"() => {VIDEO}.frame === {frame}")
+
+    def select_regions_after_creating_them(self) -> None:
+        """Switch the setting on, so that t can follow the drawing at once."""
+        self._page.get_by_test_id("bottombar-settings-button").click()
+        row = self._page.locator("label", has_text="Select region after creating it")
+        row.locator("input[type=checkbox]").set_checked(True, force=True)
+        self._page.keyboard.press("Escape")
+        self._page.wait_for_function("() => Htx.settings.selectAfterCreate")
+
+    def choose_direction(self, name: str) -> None:
+        """Choose for the selected region."""
+        self._page.get_by_role("radio", name=name).check()
+
+    def choose_label(self, name: str) -> None:
+        self._page.locator(".lsf-label", has_text=name).first.click()
+
+    def draw(self, box: Box) -> None:
+        """Drag from corner to corner, and wait for the region."""
+        before = len(self.regions())
+        start, end = self._on_screen(box[0], box[1]), self._on_screen(box[2], box[3])
+        self._page.mouse.move(*start)
+        self._page.mouse.down()
+        self._page.mouse.move(*end, steps=8)
+        self._page.mouse.up()
+        self._page.wait_for_function(f"() => Htx.annotationStore.selected.regions.length === {before + 1}")
+
+    def click_at(self, x: float, y: float) -> None:
+        self._page.mouse.click(*self._on_screen(x, y))
+
+    def press_track(self) -> dict[str, Any]:
+        """Press t, and give what the browser sent; the reply is in the page when this returns."""
+        with self._page.expect_response(lambda response: "interactive-annotating" in response.url) as caught:
+            self._page.keyboard.press("t")
+        response = caught.value
+        assert response.status == 200
+        assert not response.json().get("errors"), response.text()
+        replied = response.json()["data"]["result"]
+        tracks = [region for region in replied if region["type"] == "videorectangle"]
+        lengths = {region["id"]: len(region["value"]["sequence"]) for region in tracks}
+        self._page.wait_for_function(
+            """lengths => Htx.annotationStore.selected.regions.every(
+                region => !(region.cleanId in lengths) || region.sequence.length === lengths[region.cleanId])""",
+            arg=lengths,
+        )
+        sent: dict[str, Any] = response.request.post_data_json
+        return sent
+
+    def regions(self) -> list[dict[str, Any]]:
+        """The regions of the open annotation as the page holds them."""
+        return list(self._page.evaluate(REGIONS))
+
+    def timeline_keyframes(self, region_id: str) -> list[int]:
+        """The frames of the diamonds that the timeline draws for a region, read from where they stand."""
+        offsets = self._page.evaluate(
+            """id => [...document.querySelectorAll(`.lsf-keypoints[data-id="${id}"] .lsf-keypoints__lifespan`)].flatMap(
+                span => [...span.querySelectorAll('.lsf-keypoints__point')].map(
+                    point => parseFloat(span.style.left) + parseFloat(point.style.left)))""",
+            region_id,
+        )
+        return sorted(round((offset - FRAME_STEP / 2) / FRAME_STEP) + 1 for offset in offsets)
+
+    def shown_box(self, region_id: str, frame: int, width: int, height: int) -> Box | None:
+        """The box (pixels) that the page itself interpolates for a region on a frame; None where it shows none."""
+        shape = self._page.evaluate(
+            """([id, frame]) => {
+                const region = Htx.annotationStore.selected.regions.find(region => region.cleanId === id);
+                return region.isInLifespan(frame) ? region.getShape(frame) : null;
+            }""",
+            [region_id, frame],
+        )
+        if shape is None:
+            return None
+        x, y = shape["x"] * width / 100, shape["y"] * height / 100
+        return (x, y, x + shape["width"] * width / 100, y + shape["height"] * height / 100)
+
+    def submit(self) -> None:
+        with self._page.expect_response(lambda r: r.request.method == "POST" and "/annotations" in r.url) as caught:
+            self._page.get_by_test_id("bottombar-submit-button").click()
+        assert caught.value.status == 201
+
+    def screenshot(self, path: Path) -> None:
+        self._page.screenshot(path=path)
+
+    def _on_screen(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the video as a point of the window."""
+        scale = self._page.evaluate(
+            f"""() => {{
+                const video = {VIDEO}.ref.current;
+                const stage = document.querySelector('.konvajs-content canvas').getBoundingClientRect();
+                const zoom = video.zoom, size = video.videoDimensions;
+                return {{zoom, x: stage.x + (stage.width - size.width * zoom) / 2 + video.pan.x,
+                        y: stage.y + (stage.height - size.height * zoom) / 2 + video.pan.y}};
+            }}"""
+        )
+        return scale["x"] + x * scale["zoom"], scale["y"] + y * scale["zoom"]
