@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from backend.demo.clip import STREET
 from backend.demo.project import Clip, Project, Region
 from backend.errors import LabelStudioError
+from backend.labelstudio.regions import NOTE
 from backend.tracks import Box, Direction
 
 Say = Callable[[str], None]
+STOPPED = ", then stopped: "
 PRESS_SECONDS = 180.0  # a track that is not complete after this long is not going to be
 
 
@@ -92,17 +94,27 @@ def press_until_complete(project: Project, trial: Trial, clip: Clip, say: Say) -
         press = Press(drawn, project.press(trial.clip, [region, *choice]), presses := presses + 1, 0.0)
         region = press.region
         seconds = time.monotonic() - started
-        state = " ".join(region.get("meta", {}).get("text", []))
+        state = "; ".join(backend_notes(region))
         say(f"  {trial.name}: press {presses}, {seconds:.0f} s: {state or 'no state told'}")
         if is_complete(region):
             return Press(drawn, press.replies, presses, seconds)
-        if "not tracked: " in state or ", then stopped: " in state:
+        if has_failed(region):
             raise LabelStudioError(f"{trial.name}: {state}")
         if seconds > PRESS_SECONDS:
             raise LabelStudioError(f"{trial.name}: not complete after {seconds:.0f} s and {presses} presses ({state})")
 
 
+def backend_notes(region: Region) -> list[str]:
+    """What the backend tells about a region's track, in the region's details."""
+    lines = "\n".join(region.get("meta", {}).get("text", [])).splitlines()
+    return [line.removeprefix(NOTE) for line in lines if line.startswith(NOTE)]
+
+
 def is_complete(region: Region) -> bool:
-    """Whether the backend says in a region's note that all of it is tracked."""
-    notes = region.get("meta", {}).get("text", [])
-    return any(note.startswith("tracked ") and ", then stopped: " not in note for note in notes)
+    """Whether all of a region is tracked."""
+    return any(note.startswith("tracked ") for note in backend_notes(region)) and not has_failed(region)
+
+
+def has_failed(region: Region) -> bool:
+    """Whether pressing again is not going to help."""
+    return any(note.startswith("not tracked: ") or STOPPED in note for note in backend_notes(region))

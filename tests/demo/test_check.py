@@ -8,7 +8,7 @@ import pytest
 
 from backend.demo.check import judge, shown_boxes, write_contact_sheet
 from backend.demo.project import Clip
-from backend.demo.trial import Press, Trial, is_complete
+from backend.demo.trial import Press, Trial, has_failed, is_complete
 from backend.video.clock import FrameClock
 from backend.video.writer import VideoWriter
 
@@ -93,18 +93,20 @@ def test_boxes_are_shown_as_label_studio_shows_them(clip):
 
 
 @pytest.mark.parametrize(
-    ("notes", "complete"),
+    ("texts", "complete", "failed"),
     [
-        (["tracked 1-75"], True),
-        (["a remark", "tracked 1-40, absent 41-75, 2 doubtful frames"], True),
-        (["tracking: frames 1-12 of 75 done, press t again for more"], False),
-        (["tracked 1-12 of 75, then stopped: the video is damaged"], False),
-        (["not tracked: the video is damaged"], False),
-        ([], False),
+        (["Keytrack: tracked 1-75"], True, False),
+        (["a remark\nKeytrack: tracked 1-40, absent 41-75, 2 doubtful frames"], True, False),
+        (["Keytrack: tracking: frames 1-12 of 75 done, press t again for more"], False, False),
+        (["Keytrack: tracked 1-12 of 75, then stopped: the video is damaged"], False, True),
+        (["Keytrack: not tracked: the video is damaged"], False, True),
+        (["tracked 1-75, says the annotator"], False, False),
+        ([], False, False),
     ],
 )
-def test_when_a_track_is_complete(notes, complete):
-    assert is_complete({"meta": {"text": notes}}) is complete
+def test_when_a_track_is_complete(texts, complete, failed):
+    region = {"meta": {"text": texts}}
+    assert (is_complete(region), has_failed(region)) == (complete, failed)
 
 
 def test_the_contact_sheet_shows_both_boxes(clip, tmp_path: Path):
