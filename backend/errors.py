@@ -71,3 +71,9 @@ class WeightsError(KeytrackError):
     """Weights are missing, damaged, or could not be fetched; the message lists the sources tried."""
 
     code = "no-weights"
+
+
+class UnavailableError(KeytrackError):
+    """The service cannot take a request now; asking again later may help."""
+
+    code = "unavailable"

@@ -15,12 +15,12 @@ from backend.errors import KeytrackError, LabelConfigError, PayloadError
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.regions import parse_regions
+from backend.service.engine import Engine, Tracker, WarmUp
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
 from backend.service.store import Project, Store, StoredTrack
-from backend.service.tracking_job import Engine, Tracker, WarmUp
 from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -78,10 +78,14 @@ class Keytrack:
         """Load the models in the background, before the first press."""
         self._jobs.submit("loading the models", WarmUp(self._engine))
 
-    def close(self) -> None:
-        """Stop the work and close the store; unfinished tracks go on with the next press after a restart."""
+    def stop(self) -> None:
+        """End all work; whoever waits for some is let go with what is done."""
         self._media.close()
         self._jobs.close()
+
+    def close(self) -> None:
+        """Stop, and close the store; unfinished tracks are taken up again by the next press after a restart."""
+        self.stop()
         self._readers.close()
         self._store.close()
 

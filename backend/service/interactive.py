@@ -13,10 +13,11 @@ from backend.errors import KeytrackError
 from backend.labelstudio.edits import Item, same_keyframe, split_human
 from backend.labelstudio.regions import Region, replace_sequence
 from backend.service import notes
+from backend.service.engine import Engine
 from backend.service.jobs import Job, Jobs
 from backend.service.readers import Readers
 from backend.service.store import Demand, Emission, Store, StoredTrack, TrackKey
-from backend.service.tracking_job import Engine, Pursuit, TrackingWork
+from backend.service.tracking_job import Pursuit, TrackingWork
 
 logger = logging.getLogger(__name__)
 

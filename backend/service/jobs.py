@@ -14,7 +14,7 @@ import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Literal, Protocol
 
-from backend.errors import KeytrackError
+from backend.errors import KeytrackError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +85,11 @@ class Jobs:
         """Queue ``work``; it takes over ``keys`` from the jobs that have them.
 
         Raises:
-            RuntimeError: the queue is closed.
+            UnavailableError: the queue is closed.
         """
         with self._changed:
             if self._closed:
-                raise RuntimeError("the job queue is closed")
+                raise UnavailableError("the service is stopping; press again once it is back")
             job = Job(next(self._numbers), name, work, frozenset(keys))
             self._take(job.keys)
             self._owners.update(dict.fromkeys(job.keys, job))

@@ -6,67 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from backend.errors import KeytrackError, PromptError, VideoError
 from backend.labelstudio.edits import Item
 from backend.labelstudio.regions import Region, format_region, prompts
 from backend.service import notes
+from backend.service.engine import Engine
 from backend.service.jobs import Job
 from backend.service.readers import Readers
 from backend.service.store import Answer, Store, StoredFrame, TrackKey
 from backend.service.timeline import Timeline
-from backend.tracks import Direction, FrameResult, Prompt
-from backend.video.reader import VideoReader
+from backend.tracks import Prompt
 
 UNEXPECTED = "an internal error; the log of the backend has the details. Press t to try again"
-
-
-class Tracker(Protocol):
-    """What :class:`backend.tracking.tracker.VideoTracker` offers."""
-
-    def track(
-        self,
-        video: VideoReader,
-        prompts: Sequence[Prompt],
-        *,
-        direction: Direction | Mapping[str, Direction] = "both",
-        cancelled: Callable[[], bool] = ...,
-    ) -> Iterator[FrameResult]:
-        """Results as they come, nearest to the prompts first."""
-
-
-class Engine:
-    """The models, built by the first job that needs them; only the worker asks."""
-
-    def __init__(self, factory: Callable[[], Tracker]) -> None:
-        self._factory = factory
-        self._tracker: Tracker | None = None
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the models are in memory."""
-        return self._tracker is not None
-
-    def tracker(self) -> Tracker:
-        """The tracker; raises what the factory raises, and asks it again the next time."""
-        if self._tracker is None:
-            self._tracker = self._factory()
-        return self._tracker
-
-
-class WarmUp:
-    """Loads the models before anybody presses."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def prepare(self, job: Job) -> None:
-        """There is nothing to fetch beside the models."""
-
-    def steps(self, job: Job) -> Iterator[object]:
-        """One step."""
-        yield self._engine.tracker()
 
 
 @dataclass(frozen=True, eq=False)

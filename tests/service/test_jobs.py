@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from backend.errors import VideoError
+from backend.errors import UnavailableError, VideoError
 from backend.service.jobs import Job, Jobs
 
 PATIENCE = 20.0  # seconds until a test gives up; nothing waits this long unless it is broken
@@ -230,7 +230,7 @@ def test_closing_cancels_and_joins() -> None:
     assert (first.status, second.status) == ("cancelled", "cancelled")
     assert running.closed.is_set()
     assert not any(thread.name == "keytrack-worker" and thread.is_alive() for thread in threading.enumerate())
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(UnavailableError, match="stopping"):
         jobs.submit("c", Steps("c", 1, []))
 
 

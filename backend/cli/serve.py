@@ -1,0 +1,105 @@
+"""``serve``: the backend behind waitress."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+from waitress.server import create_server
+
+from backend import __version__
+from backend.cli.options import add_settings, settings_from
+from backend.errors import SettingsError
+from backend.model import Keytrack
+from backend.service.app import MAX_BODY_BYTES, create_app
+from backend.service.engine import choose, tracker_factory
+from backend.settings import Settings
+
+HELP = "Run the backend that Label Studio talks to, until it is interrupted (Ctrl-C or SIGTERM)."
+# A press holds one while it waits; those left over answer /health.
+THREADS = 32
+# What presses return when the service stops still has to reach them.
+FLUSH_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; the token has none, since other users of a machine can read command lines."""
+    add_settings(
+        parser,
+        "host",
+        "port",
+        "data_dir",
+        "weights_dir",
+        "media_root",
+        "profile",
+        "device",
+        "budget_seconds",
+        "keyframe_iou",
+        "label_studio_url",
+        "allowed_hosts",
+        "max_media_bytes",
+        "embedding_cache_bytes",
+        "threads",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal comes; the models are loaded in the background meanwhile."""
+    settings = settings_from(args)
+    choice = choose(settings)
+    keytrack = Keytrack(settings, tracker_factory(settings, choice), profile=choice.profile, device=choice.device)
+    try:
+        server = _listen(keytrack, settings)
+        _stop_on_signals(keytrack)
+        ((host, port), *_) = getattr(server, "effective_listen", [(settings.host, server.effective_port)])
+        logger.info("keytrack %s at http://%s:%s, data in %s", __version__, host, port, settings.data_dir)
+        logger.info("profile %s on %s", choice.profile, choice.device)
+        keytrack.warm_up()
+        server.run()
+    finally:
+        keytrack.close()
+    return 0
+
+
+def _listen(keytrack: Keytrack, settings: Settings) -> Any:
+    try:
+        return create_server(
+            create_app(keytrack),
+            host=settings.host,
+            port=settings.port,
+            threads=THREADS,
+            max_request_body_size=MAX_BODY_BYTES + 1,  # the application's own limit answers in JSON
+            ident="keytrack",
+        )
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"KEYTRACK_HOST / --host, KEYTRACK_PORT / --port: cannot listen on {settings.host}:{settings.port} "
+            f"({error}); give another port, or 0 for a free one"
+        ) from None
+
+
+def _stop_on_signals(keytrack: Keytrack) -> None:
+    """End the work at the first signal, then the server; a second signal does not wait for that."""
+    stopping = threading.Event()
+
+    def drain(number: int) -> None:
+        keytrack.stop()
+        time.sleep(FLUSH_SECONDS)
+        signal.raise_signal(number)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stopping.is_set():
+            raise SystemExit(0)
+        stopping.set()
+        logger.info("%s: stopping", signal.Signals(number).name)
+        threading.Thread(target=drain, args=(number,), name="keytrack-stop", daemon=True).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
