@@ -75,10 +75,9 @@ class LabelingPage:
     def select_regions_after_creating_them(self) -> None:
         """Switch the setting on, so that t can follow the drawing at once."""
         self._page.get_by_test_id("bottombar-settings-button").click()
-        row = self._page.locator("label", has_text="Select region after creating it")
-        row.locator("input[type=checkbox]").set_checked(True, force=True)
-        self._page.keyboard.press("Escape")
+        self._page.locator("label", has_text="Select region after creating it").click()
         self._page.wait_for_function("() => Htx.settings.selectAfterCreate")
+        self._page.keyboard.press("Escape")
 
     def choose_direction(self, name: str) -> None:
         """Choose for the selected region."""
