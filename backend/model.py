@@ -105,7 +105,9 @@ class Keytrack:
         self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None
     ) -> None:
         """Keep what Label Studio reports about a project: its own address, and a token to fetch media with."""
-        self._store.remember_project(project_of(project), Project(hostname or "", access_token or "", extra_params))
+        reported = Project(hostname or "", access_token or "", extra_params)
+        if self._store.project(project_of(project)) != reported:
+            self._store.remember_project(project_of(project), reported)
 
     def predict(self, tasks: object, context: object = None, **kwargs: Any) -> list[Entry]:
         """label-studio-ml's entry: an answer for each task.
