@@ -10,12 +10,12 @@ from types import FrameType
 from typing import NoReturn
 
 from backend import checkpoints
-from backend.checkpoints import PROFILES
 from backend.cli.options import add_settings, settings_from
 from backend.demo.check import judge, write_contact_sheet
 from backend.demo.project import Clip, Project, demo_clips, make_project
 from backend.demo.studio import Studio
 from backend.demo.trial import Press, Trial, opossum_trial, press_until_complete, street_trial
+from backend.service.engine import choose
 from backend.settings import Settings
 
 HELP = (
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     directory = settings.data_dir / "demo"
-    for name in PROFILES["lite" if settings.profile == "auto" else settings.profile]:
-        checkpoints.fetch(name, settings.weights_dir)
+    for checkpoint in checkpoints.expand([choose(settings).profile]):
+        checkpoints.fetch(checkpoint.name, settings.weights_dir)
     clips = demo_clips(directory / "clips")
     _say(f"starting Label Studio and the backend; their logs are in {directory}")
     with Studio(directory, settings, studio_port=args.studio_port, backend_port=args.backend_port) as studio:

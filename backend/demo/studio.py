@@ -151,12 +151,13 @@ class Studio:
             "weights-dir": self._settings.weights_dir,
             "profile": self._settings.profile,
             "device": self._settings.device,
+            "threads": self._settings.threads,
             "budget-seconds": self._settings.budget_seconds,
             "label-studio-url": self.url,
         }
         command = [
             *self._backend_command,
-            *(text for name, value in options.items() for text in (f"--{name}", str(value))),
+            *(f"--{name}={value}" for name, value in options.items() if value is not None),
         ]
         root = str(Path(__file__).resolve().parents[2])
         search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

@@ -17,7 +17,8 @@ import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.send_header("Content-Length", "2"); self.end_headers(); self.wfile.write(b"{}")
-port = int(sys.argv[sys.argv.index("--port") + 1])
+words = [word for argument in sys.argv[1:] for word in argument.split("=", 1)]
+port = int(words[words.index("--port") + 1])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
