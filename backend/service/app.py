@@ -21,6 +21,7 @@ def create_app(keytrack: Keytrack, *, max_body_bytes: int = MAX_BODY_BYTES) -> F
     """The service in front of ``keytrack``, whose life is the caller's to end."""
     app = Flask("keytrack")
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # a human's keyframes go back as they came
 
     @app.get("/")
     @app.get("/health")

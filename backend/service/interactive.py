@@ -35,6 +35,11 @@ class Footage:
     fetch: Callable[[], Path]
     frame_rate: float | None
 
+    @property
+    def shown(self) -> str:
+        """The name as a log may show it: without a query, which may hold a signature."""
+        return self.name.partition("?")[0]
+
     def source(self, model_version: str) -> str:
         """All that a track depends on beside its region; with another source, stored results are stale."""
         return source_of(self.name, self.frame_rate, model_version)
@@ -121,7 +126,9 @@ class Interactive:
             store=self._store,
             keyframe_iou=self._keyframe_iou,
         )
-        return self._jobs.submit(name, work, [pursuit.key for pursuit in pursuits])
+        job = self._jobs.submit(name, work, [pursuit.key for pursuit in pursuits])
+        logger.info("job %d: %s, %d region(s) of %s", job.number, name, len(pursuits), footage.shown)
+        return job
 
     def _reply(self, pursuit: Pursuit, job: Job | None) -> Reply:
         track = self._store.track(pursuit.key)

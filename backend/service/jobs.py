@@ -19,7 +19,7 @@ from backend.errors import KeytrackError, UnavailableError
 logger = logging.getLogger(__name__)
 
 Status = Literal["preparing", "ready", "running", "done", "failed", "cancelled"]
-PREPARING_AT_ONCE = 4
+PREPARING_AT_ONCE = 8
 
 
 class Work(Protocol):

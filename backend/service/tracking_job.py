@@ -109,9 +109,11 @@ class TrackingWork:
                     if job.owns(key):
                         self._store.add(key, self.pursuits[key].revision, [observation])
                 yield
+            self.stage = "finishing"
             for key in found:
                 if job.owns(key) and not job.cancelled():
                     self._finish(self.pursuits[key], timeline)
+                yield  # thinning a long track takes a while
 
     def _prompts(self, timeline: Timeline) -> dict[TrackKey, list[Prompt]]:
         """The prompts of each region; of a region that has none to track it is noted why, and the others go on."""

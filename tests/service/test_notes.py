@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.service import notes
+from backend.service.store import StoredFrame
+from backend.service.timeline import Timeline
+from backend.video.clock import FrameClock
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([], ""),
+        ([7], "7"),
+        ([1, 2], "1-2"),
+        ([3, 1, 2, 9], "1-3, 9"),
+        (range(1, 14, 2), "1, 3, 5, 7, 9, 11, and 1 more"),
+    ],
+)
+def test_ranges(numbers: Any, expected: str) -> None:
+    assert notes.ranges(numbers) == expected
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    """Ten frames at 10 fps on a timeline of 20 fps: Label Studio shows each twice."""
+    clock = FrameClock(np.arange(10) / 10, 1.0, 20)
+    return Timeline(clock, (160, 120), tuple(clock.shown().tolist()), ())
+
+
+def found(score: float = 0.9, *, revision: int = 2, present: bool = True, human: bool = False) -> StoredFrame:
+    return StoredFrame(revision, score, human, (0.0, 0.0, 5.0, 5.0) if present else None)
+
+
+def test_frames_are_label_studios(timeline: Timeline) -> None:
+    frames = {4: found(), 5: found(present=False), 6: found(0.3)}
+    assert notes.partial(frames, 2, timeline) == "tracking: frames 9-14 of 20 done, press t again for more"
+    assert notes.complete(frames, timeline) == "tracked 9-14, absent 11-12, 2 doubtful frames"
+
+
+def test_what_an_older_revision_left_is_not_counted_as_done(timeline: Timeline) -> None:
+    frames = {4: found(), 5: found(revision=1)}
+    assert notes.partial(frames, 2, timeline).startswith("tracking: frames 9-10 of 20 done")
+    assert notes.problem("broken", frames, 2, timeline) == "stopped after frames 9-10 of 20: broken"
+    assert notes.problem("broken", {5: found(revision=1)}, 2, timeline) == "not tracked: broken"
+    assert notes.problem("broken", frames, 2, None) == "not tracked: broken"
+
+
+def test_what_a_human_drew_is_not_doubtful(timeline: Timeline) -> None:
+    frames = {0: found(0.1, human=True), 1: found(0.1)}
+    assert notes.complete(frames, timeline) == "tracked 1-4, 2 doubtful frames"
+    assert notes.score(frames) == pytest.approx(0.1)
+
+
+def test_a_single_doubtful_frame() -> None:
+    clock = FrameClock(np.arange(3) / 10, 0.3, 10)
+    timeline = Timeline(clock, (160, 120), tuple(clock.shown().tolist()), ())
+    assert notes.complete({0: found(), 1: found(0.2), 2: found()}, timeline) == "tracked 1-3, 1 doubtful frame"

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from backend.errors import VideoError
+from backend.service.readers import Readers
+from backend.video.reader import VideoReader
+from support.service import clip
+
+
+class Opened:
+    """Opens videos and remembers them."""
+
+    def __init__(self) -> None:
+        self.readers: list[VideoReader] = []
+
+    def __call__(self, path: Path) -> VideoReader:
+        self.readers.append(VideoReader(path))
+        return self.readers[-1]
+
+    def are_closed(self) -> list[bool]:
+        """Which of them were closed, in the order of their opening."""
+        closed = []
+        for reader in self.readers:
+            try:
+                reader.frame(0)
+                closed.append(False)
+            except VideoError:
+                closed.append(True)
+        return closed
+
+
+def test_a_reader_that_came_back_is_lent_again(tmp_path: Path) -> None:
+    path, opened = clip(tmp_path, frames=3), Opened()
+    readers = Readers(opened)
+    with readers.lease(path) as first:
+        pass
+    with readers.lease(path) as second:
+        assert second is first
+    readers.close()
+    assert opened.are_closed() == [True]
+
+
+def test_two_borrowers_get_readers_of_their_own(tmp_path: Path) -> None:
+    path, opened = clip(tmp_path, frames=3), Opened()
+    readers = Readers(opened)
+    with readers.lease(path) as first, readers.lease(path) as second:
+        assert second is not first
+    readers.close()
+    assert opened.are_closed() == [True, True]
+
+
+def test_the_longest_unused_is_closed_first(tmp_path: Path) -> None:
+    paths = [clip(tmp_path, f"{name}.mp4", frames=3) for name in "abc"]
+    opened = Opened()
+    readers = Readers(opened, idle=2)
+    for path in paths:
+        with readers.lease(path):
+            pass
+    assert opened.are_closed() == [True, False, False]
+    readers.close()
+
+
+def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
+    path, opened = clip(tmp_path, frames=3), Opened()
+    readers = Readers(opened)
+    with readers.lease(path) as reader:
+        assert len(reader) == 3
+    clip(tmp_path, frames=5)
+    os.utime(path, (1, 1))
+    with readers.lease(path) as reader:
+        assert len(reader) == 5
+    readers.close()
+
+
+def test_a_reader_on_loan_is_closed_as_it_comes_back(tmp_path: Path) -> None:
+    path, opened = clip(tmp_path, frames=3), Opened()
+    readers = Readers(opened)
+    with readers.lease(path) as reader:
+        readers.close()
+        assert reader.frame(0).shape == (120, 160, 3)
+    assert opened.are_closed() == [True]
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(VideoError), Readers().lease(tmp_path / "none.mp4"):
+        pass
