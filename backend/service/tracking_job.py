@@ -104,10 +104,9 @@ class TrackingWork:
             keys = {key.region: key for key in found}
             every = [prompt for of_region in found.values() for prompt in of_region]
             for result in tracker.track(video, every, direction=directions, cancelled=job.cancelled):
-                for observation in result.observations:
+                for observation in result.observations:  # the store drops those that a newer press has overtaken
                     key = keys[observation.object_id]
-                    if job.owns(key):
-                        self._store.add(key, self.pursuits[key].revision, [observation])
+                    self._store.add(key, self.pursuits[key].revision, [observation])
                 yield
             self.stage = "finishing"
             for key in found:

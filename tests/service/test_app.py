@@ -169,6 +169,20 @@ def test_a_batch_says_nothing_while_a_track_is_made(start: Start) -> None:
     assert service.batch(task())[0]["result"] == [done]
 
 
+def test_a_batch_waits_for_the_tasks_other_tracks(start: Start) -> None:
+    service = start()
+    service.press_one(region("a", DRAWN))
+    service.tracker = FakeTracker(paced=True)
+    service.keytrack._engine._tracker = service.tracker
+    service.budget(0.05)
+    service.press_one(region("p", DRAWN, label="Person"))
+    assert service.batch(task()) == [[]]
+    service.tracker.release()
+    service.budget(PATIENCE)
+    service.press_one(region("p", DRAWN, label="Person"))
+    assert [item["id"] for item in service.batch(task())[0]["result"]] == ["a", "p"]
+
+
 def test_a_correction_of_what_a_batch_returned_is_recognised(service: Service) -> None:
     service.press_one(region("a", DRAWN))
     (entry,) = service.batch(task())

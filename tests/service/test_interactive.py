@@ -354,6 +354,15 @@ def test_a_first_keyframe_that_moved_leaves_nothing_of_the_old_track(start: Star
     assert shown(service.press_one(elsewhere)) == [9, 10, 11]
 
 
+def test_a_finished_track_has_nothing_left_of_the_one_before(service: Service) -> None:
+    drawn = region("a", keyframe(5, 35, 30, 32, 24), keyframe(15, 45, 30, 32, 24))
+    first, mode = service.press(drawn, choice(drawn, "forward"))
+    assert shown(first) == list(range(5, 31))
+    kept = [one for one in sequence_of(first) if one["frame"] >= 15]
+    later = {**first, "value": {**first["value"], "sequence": kept}}
+    assert shown(service.press(later, mode)[0]) == list(range(15, 31))
+
+
 def test_the_budget_covers_a_slow_download(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     service = start(budget=0.05)
     arrived = threading.Event()
