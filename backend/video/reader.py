@@ -82,13 +82,13 @@ class VideoReader:
             container.close()
         try:
             self._index = self._choose_index(table, announced.rate)
+            self.timestamps: SecondsArray = _from_zero(self._index.seconds)
+            self.timestamps.setflags(write=False)
             self._picture = PictureConverter(self._decoded(0))
         except BaseException:
             self.close()
             raise
         self.width, self.height = self._picture.size
-        self.timestamps: SecondsArray = _from_zero(self._index.seconds)
-        self.timestamps.setflags(write=False)
         self.fps = _average_rate(self.timestamps, announced.rate)
         end = float(self.timestamps[-1]) + 1 / self.fps
         self.duration = announced.duration or end

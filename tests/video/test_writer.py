@@ -13,7 +13,7 @@ from support.clips import code_frame, read_code
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (161, 120), (160, 121), (161, 121), (1, 1)])
-@pytest.mark.parametrize("fps", [10, 29.97, 30000 / 1001, 12.5])
+@pytest.mark.parametrize("fps", [12.5, 30000 / 1001])
 def test_what_is_written_can_be_read(tmp_path: Path, width: int, height: int, fps: float) -> None:
     path = tmp_path / "out.mp4"
     images = [code_frame(number, width, height) for number in range(12)]
