@@ -84,8 +84,12 @@ def tracker_factory(settings: Settings, choice: Choice) -> Callable[[], Tracker]
             if checkpoints.verify(checkpoint.name, settings.weights_dir) != "ok":
                 logger.info("the weights %s are not in %s; fetching them", checkpoint.name, settings.weights_dir)
             checkpoints.fetch(checkpoint.name, settings.weights_dir)
-        from backend.tracking.build import build_tracker  # torch, and what is built on it
+        import torch
 
+        from backend.tracking.build import build_tracker
+
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)  # of the calling thread, which is the worker
         return build_tracker(chosen)
 
     return build
