@@ -31,6 +31,22 @@ def free_port() -> int:
         return port
 
 
+def require_free(port: int, option: str) -> int:
+    """The port, if a server can listen on it: Label Studio would quietly take the next one.
+
+    Raises:
+        StartError: it is taken, not allowed, or no port.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "ports go from 1 to 65535"
+            raise StartError(f"{option} {port}: nobody can listen there ({reason}); give another port") from None
+    return port
+
+
 def answers(url: str) -> bool:
     """Whether a GET is answered with 200 within a second, on the direct way."""
     with requests.Session() as session:

@@ -168,14 +168,12 @@ def make_project(
     Raises:
         LabelStudioError: Label Studio refused something.
     """
-    xml = config.read_text("utf-8")
-    existing = [project["id"] for project in client.get("/api/projects", title=title)["results"]]
-    if existing:
-        project_id = existing[0]
-        client.patch(f"/api/projects/{project_id}", {"label_config": xml})
-    else:
-        body = {"title": title, "label_config": xml, "description": DESCRIPTION}
-        project_id = client.post("/api/projects", body)["id"]
+    found = client.get("/api/projects", title=title)["results"]
+    project = next((project for project in found if project["title"] == title), None)
+    if project is None:
+        body = {"title": title, "label_config": config.read_text("utf-8"), "description": DESCRIPTION}
+        project = client.post("/api/projects", body)
+    project_id = project["id"]
     tasks = {
         task["data"]["clip"]: task["id"]
         for task in client.get("/api/tasks", project=project_id, fields="all")["tasks"]
@@ -184,7 +182,9 @@ def make_project(
     for clip in clips:
         if clip.name not in tasks:
             tasks[clip.name] = _import(client, project_id, clip)
-    return Project(client, project_id, _connect(client, project_id, backend_url), parse_config(xml), tasks)
+    return Project(
+        client, project_id, _connect(client, project_id, backend_url), parse_config(project["label_config"]), tasks
+    )
 
 
 def _import(client: LabelStudioClient, project_id: int, clip: Clip) -> int:

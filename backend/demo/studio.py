@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from backend.demo.process import ServerProcess, answers, free_port
+from backend.demo.process import ServerProcess, answers, free_port, require_free
 from backend.errors import LabelStudioError, StartError
 from backend.labelstudio.client import LabelStudioClient
 from backend.settings import Settings
@@ -35,7 +35,7 @@ STUDIO_SETTINGS = {
     "USER_ADDITIONAL_BANNED_SUBNETS": "169.254.0.0/16",
     "ENABLE_LEGACY_API_TOKEN": "true",
     "DISABLE_SIGNUP_WITHOUT_LINK": "true",
-    # Nothing is sent anywhere.
+    # Nothing is reported to anybody. (The home page still asks GitHub for tips, and does without where it cannot.)
     "COLLECT_ANALYTICS": "false",
     "LATEST_VERSION_CHECK": "false",
     "SENTRY_DSN": "",
@@ -74,8 +74,8 @@ class Studio:
     ) -> None:
         self._directory = directory
         self._settings = settings
-        self._studio_port = studio_port or free_port()
-        self._backend_port = backend_port or free_port()
+        self._studio_port = require_free(studio_port, "--studio-port") if studio_port else free_port()
+        self._backend_port = require_free(backend_port, "--port") if backend_port else free_port()
         self._backend_command = list(backend_command or (sys.executable, "-m", "backend", "serve"))
         self._running = ExitStack()
         self._processes: list[ServerProcess] = []

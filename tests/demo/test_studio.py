@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 import sys
 
@@ -106,6 +107,18 @@ def test_secrets_and_settings_go_by_the_environment(make, monkeypatch):
             assert all(environment[name] in secrets for name in names)
             assert not any(secret in argument for secret in secrets for argument in arguments)
         assert "/elsewhere" not in studio._processes[0].tail()
+
+
+@pytest.mark.parametrize(("option", "name"), [("studio_port", "--studio-port"), ("backend_port", "--port")])
+def test_a_port_that_is_taken_is_told(tmp_path, option, name):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError, match=f"{name} {port}: nobody can listen there"):
+            Studio(tmp_path, load_settings(), **{option: port})
+    with pytest.raises(StartError, match=f"{name} 99999: nobody"):
+        Studio(tmp_path, load_settings(), **{option: 99999})
 
 
 def test_without_label_studio(monkeypatch, tmp_path):
