@@ -1,0 +1,107 @@
+"""The seam: what a propagator is, and what it needs of a segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from backend.tracks import BoolArray, Box, Point
+
+
+@dataclass(frozen=True, eq=False)
+class Propagation:
+    """One object on one frame.
+
+    ``mask`` is None where the object was not found. ``score`` is the confidence in that, from 0 to 1.
+    """
+
+    mask: BoolArray | None
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Cue:
+    """What a propagator asks a segmenter about: a box and points in pixels, logits on the encoding's grid."""
+
+    box: Box | None
+    points: tuple[Point, ...]
+    logits: Tensor | None
+
+
+class Encoded(Protocol):
+    """A frame as a SAM-like segmenter encodes it; see ``segmentation.segmenter.Encoding``."""
+
+    @property
+    def embedding(self) -> Tensor:
+        """(1, 256, h, w)."""
+
+    @property
+    def middle(self) -> Tensor | None:
+        """(1, C, 2h, 2w)."""
+
+    @property
+    def fine(self) -> Tensor | None:
+        """(1, C, 4h, 4w)."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The frame's (height, width)."""
+
+    @property
+    def scaled(self) -> tuple[int, int]:
+        """(height, width) of the frame as it was encoded, without padding."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the low-resolution logits."""
+
+
+class Segmented(Protocol):
+    """A segmenter's answer for N cues."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(N, M, rows, columns)."""
+
+    @property
+    def iou(self) -> Tensor:
+        """(N, M), predicted."""
+
+
+class Decoder(Protocol):
+    """The part of a segmenter that turns cues into masks."""
+
+    def segment(self, encoding: Encoded, prompts: Sequence[Cue], *, multimask: bool = True) -> Segmented:
+        """Several masks for each cue."""
+
+    def full_size(self, logits: Tensor, encoding: Encoded) -> Tensor:
+        """(N, rows, columns) -> (N, H, W)."""
+
+
+class Propagator(Protocol):
+    """Carries masks from frame to frame, forwards or backwards, with a memory of its own."""
+
+    def step(
+        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+    ) -> dict[str, Propagation]:
+        """Take in one frame.
+
+        Args:
+            frame: its decode index; the next call's is a neighbour, in either direction, unless no object of
+                ``wanted`` was propagated here.
+            encoding: the frame.
+            given: masks ``bool (H, W)`` that hold, by object: remembered for good, and what the object is from here on.
+            wanted: the objects to propagate; each was given on this or an earlier call.
+
+        Returns:
+            a propagation for each object of ``wanted``.
+        """
+
+    def lose(self) -> None:
+        """The picture has changed altogether (a cut): look for every object anew instead of following it."""
+
+    def fork(self) -> Propagator:
+        """Another one that shares what was given so far and nothing else."""

@@ -1,0 +1,229 @@
+"""Propagation without further weights: SAM's tokens as memory, SAM's decoder as judge of boundaries.
+
+A readout of the memory says where the object is; the segmenter, asked with it, says where it ends. What the segmenter
+got wrong on remembered frames it gets wrong again, in the same places: so the memory holds its masks beside the true
+ones, and what is read of the difference corrects its mask on this frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from backend.propagation.cues import LEAST, Answer, ask, coverage, on_grid
+from backend.propagation.memory import MemoryBank
+from backend.propagation.propagator import Decoder, Encoded, Propagation
+from backend.propagation.reading import read_memory
+from backend.propagation.token_keys import TokenKeys, make_keys, nest_values, unnest_values
+from backend.tracks import BoolArray
+
+# What a squared distance of tokens takes off a similarity: on the frames just before, on older ones, on given ones.
+NEAR = 2.0**-8
+OLD = 2.0**-11
+GIVEN = 2.0**-12
+# Tokens around an object that are searched and remembered: 12 of 16 pixels, of a frame 1024 wide.
+REACH = 12
+# The part of SAM's corrected mask in the result, where the readout is wholly undecided.
+TRUST = 0.7
+# Below this overlap with the readout SAM speaks of something else.
+AGREES = 0.5
+# An object is lost where it is neither certain nor confirmed; found where it is both.
+LOST = (0.45, 0.5)
+FOUND = (0.5, 0.6)
+# Frames that are less certain are not remembered.
+REMEMBERED = 0.45
+
+
+@dataclass(eq=False)
+class _Followed:
+    """Where an object was last seen: probabilities (4 rows, 4 columns), and whether it is there still."""
+
+    probability: Tensor
+    lost: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Finding:
+    probability: Tensor
+    segmented: Tensor
+    certainty: float
+    agreement: float
+
+    @property
+    def score(self) -> float:
+        """Confidence, 0 to 1."""
+        return float(np.sqrt(self.certainty * self.agreement))
+
+
+class SamTokenPropagator:
+    """Propagates by SAM's tokens; see :class:`~backend.propagation.propagator.Propagator`.
+
+    Args:
+        decoder: the segmenter that made the encodings.
+        dtype: of the keys; bfloat16 where the device is faster with it.
+    """
+
+    def __init__(self, decoder: Decoder, dtype: torch.dtype, bank: MemoryBank[TokenKeys] | None = None) -> None:
+        self._decoder = decoder
+        self._dtype = dtype
+        self._bank: MemoryBank[TokenKeys] = bank or MemoryBank()
+        self._objects: dict[str, _Followed] = {}
+
+    def fork(self) -> SamTokenPropagator:
+        """Another one that shares what was given so far and nothing else."""
+        return SamTokenPropagator(self._decoder, self._dtype, self._bank.fork())
+
+    def lose(self) -> None:
+        """Look for every object anew."""
+        for followed in self._objects.values():
+            followed.lost = True
+
+    @torch.inference_mode()
+    def step(
+        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+    ) -> dict[str, Propagation]:
+        """Take in one frame; see :class:`~backend.propagation.propagator.Propagator`.
+
+        Raises:
+            KeyError: an object is wanted that was never given.
+        """
+        keys = make_keys(encoding, self._dtype)
+        if given:
+            self._take(frame, encoding, keys, given)
+        following = [name for name in wanted if not self._objects[name].lost]
+        lost = [name for name in wanted if self._objects[name].lost]
+        findings = self._find(frame, encoding, keys, following, search=False)
+        findings |= self._find(frame, encoding, keys, lost, search=True)
+        for name, finding in findings.items():
+            followed = self._objects[name]
+            bar = FOUND if followed.lost else LOST
+            if followed.lost:
+                followed.lost = not (finding.certainty >= bar[0] and finding.agreement >= bar[1])
+            else:
+                followed.lost = finding.certainty < bar[0] and finding.agreement < bar[1]
+            if not followed.lost:
+                followed.probability = finding.probability
+        seen = {name: finding for name, finding in findings.items() if not self._objects[name].lost}
+        self._remember(frame, keys, {n: f for n, f in seen.items() if f.certainty >= REMEMBERED and f.agreement >= AGREES})
+        masks = self._masks({name: finding.probability for name, finding in seen.items()}, encoding)
+        return {
+            name: Propagation(masks.get(name), findings[name].score if name in seen else 1 - findings[name].score)
+            for name in wanted
+        }
+
+    def _take(self, frame: int, encoding: Encoded, keys: TokenKeys, given: Mapping[str, BoolArray]) -> None:
+        truths = [coverage(mask, encoding) for mask in given.values()]
+        answers = ask(self._decoder, encoding, truths)
+        values = {}
+        for name, truth, answer in zip(given, truths, answers, strict=True):
+            values[name] = _values(truth, answer.probability if answer else truth, keys)
+            self._objects[name] = _Followed(truth)
+        self._bank.write(frame, keys, values, permanent=True)
+
+    def _find(
+        self, frame: int, encoding: Encoded, keys: TokenKeys, names: Sequence[str], *, search: bool
+    ) -> dict[str, _Finding]:
+        if not names:
+            return {}
+        readouts = self._read(frame, keys, names, search=search)
+        if search:
+            readouts = readouts * torch.stack([_strongest(readout[0]) for readout in readouts])[:, None]
+        answers = ask(self._decoder, encoding, [readout[0] for readout in readouts])
+        return {
+            name: _combine(readout[0], readout[1], answer)
+            for name, readout, answer in zip(names, readouts, answers, strict=True)
+        }
+
+    def _read(self, frame: int, keys: TokenKeys, names: Sequence[str], *, search: bool) -> Tensor:
+        """(O, 2, 4 rows, 4 columns): what the memory says of the objects, and of SAM's masks of them."""
+        if not search:
+            keys = keys.take(self._around([self._objects[name].probability for name in names], keys.shape))
+        memories = [memory for memory in self._bank.read(frame) if any(name in memory.values for name in names)]
+        priors = [
+            GIVEN if search else self._prior(abs(frame - memory.frame), memory.permanent) for memory in memories
+        ]
+        blank = torch.zeros(4, 4, 2, device=keys.index.device)
+        values = torch.stack(
+            [torch.cat([memory.values.get(name, blank.expand(len(memory.keys), -1, -1, -1)) for memory in memories]) for name in names]
+        )
+        known = torch.stack(
+            [torch.cat([torch.full((len(memory.keys),), name in memory.values) for memory in memories]) for name in names]
+        ).to(keys.index.device)
+        said = read_memory(keys, [memory.keys for memory in memories], priors, values, known)
+        return torch.stack([unnest_values(row, keys.index, keys.shape) for row in said])
+
+    def _prior(self, age: int, permanent: bool) -> float:
+        if age <= self._bank.recent:
+            return NEAR
+        return GIVEN if permanent else OLD
+
+    def _remember(self, frame: int, keys: TokenKeys, findings: Mapping[str, _Finding]) -> None:
+        if not findings:
+            return
+        chosen = keys.take(self._around([finding.probability for finding in findings.values()], keys.shape))
+        values = {
+            name: _values(finding.probability, finding.segmented, keys)[chosen.index] for name, finding in findings.items()
+        }
+        self._bank.write(frame, chosen, values)
+
+    def _around(self, probabilities: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
+        """``bool`` (rows, columns): the tokens of each object's box and some around it; all for one without a box."""
+        near = torch.zeros(shape, dtype=torch.bool, device=probabilities[0].device)
+        for probability in probabilities:
+            tokens = functional.max_pool2d(probability[None, None], 4)[0, 0] > 0.3
+            if not bool(tokens.any()):
+                return torch.ones_like(near)
+            rows, columns = tokens.any(1).nonzero()[:, 0], tokens.any(0).nonzero()[:, 0]
+            near[
+                max(0, int(rows[0]) - REACH) : int(rows[-1]) + REACH + 1,
+                max(0, int(columns[0]) - REACH) : int(columns[-1]) + REACH + 1,
+            ] = True
+        return near
+
+    def _masks(self, probabilities: Mapping[str, Tensor], encoding: Encoded) -> dict[str, BoolArray | None]:
+        """Masks of the frame, no two of which overlap; None for an object of which nothing is left."""
+        if not probabilities:
+            return {}
+        stacked = torch.stack(list(probabilities.values()))
+        masks: dict[str, BoolArray | None] = {}
+        for row, name in enumerate(probabilities):
+            rivals = torch.cat([stacked[:row], stacked[row + 1 :], torch.full_like(stacked[:1], 0.5)])
+            lead = on_grid(stacked[row] - rivals.amax(0), encoding, -0.5)
+            mask = (self._decoder.full_size(lead[None], encoding)[0] > 0).cpu().numpy()
+            masks[name] = mask if mask.any() else None
+        return masks
+
+
+def _values(probability: Tensor, segmented: Tensor, keys: TokenKeys) -> Tensor:
+    return nest_values(torch.stack([probability, segmented]), *keys.shape)
+
+
+def _combine(readout: Tensor, expected: Tensor, answer: Answer | None) -> _Finding:
+    """Put the readout and SAM's mask together; ``expected`` is what the memory says SAM's mask would be."""
+    if answer is None:
+        return _Finding(readout, readout, 0.0, 0.0)
+    decided = (2 * readout - 1).abs()
+    touched = readout > 0.05
+    certainty = float(decided[touched].mean()) if bool(touched.any()) else 0.0
+    if answer.agreement < AGREES:
+        return _Finding(readout, readout, certainty, answer.agreement)
+    corrected = (answer.probability + readout - expected).clamp(0, 1)
+    share = TRUST * (1 - decided)
+    return _Finding(share * corrected + (1 - share) * readout, answer.probability, certainty, answer.agreement)
+
+
+def _strongest(readout: Tensor) -> Tensor:
+    """1 on and around the connected part of a readout that has most of it, 0 elsewhere."""
+    inside = (readout > 0.5).cpu().numpy().astype(np.uint8)
+    count, labels = cv2.connectedComponents(inside, connectivity=8)
+    if count <= 1 or int(inside.sum()) < LEAST:
+        return torch.zeros_like(readout)
+    weights = np.bincount(labels.ravel(), weights=readout.cpu().numpy().ravel())
+    part = (labels == 1 + int(weights[1:].argmax())).astype(np.uint8)
+    return torch.from_numpy(cv2.dilate(part, np.ones((9, 9), np.uint8)).astype(np.float32)).to(readout.device)
