@@ -102,6 +102,6 @@ class Scene:
 STREET = Scene(
     (
         Actor("car", "car", (190, 40, 36), (95, 316), (545, 300), scale=(1.0, 0.86), pace=0.8),
-        Actor("person", "person", (206, 170, 60), (520, 228), (330, 228)),
+        Actor("person", "person", (206, 170, 60), (520, 230), (330, 230), scale=(1.15, 1.15)),
     )
 )

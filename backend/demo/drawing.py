@@ -159,7 +159,7 @@ def draw_car(painter: Painter, colour: Colour, facing: int, travelled: float) ->
 def draw_person(painter: Painter, colour: Colour, facing: int, travelled: float) -> None:
     """A person of about 30 x 92 pixels in a coat, walking; ``travelled`` pixels of road set the legs."""
     swing = math.sin(travelled / 13.0)
-    painter.disc(0, 1, 19, SHADOW, flat=0.16, shadow=0.5)
+    painter.disc(0, 1, 14, SHADOW, flat=0.16, shadow=0.35)
     for side in (-1, 1):
         foot = facing * 10 * swing * side
         lift = max(0.0, -math.cos(travelled / 13.0) * side) * 3

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from backend.demo.clip import STREET
 from backend.demo.project import Clip, Project, Region
@@ -41,7 +42,12 @@ class Trial:
 
 def street_trial(actor: str, label: str, frame: int) -> Trial:
     """An actor of the street scene, from its true box on ``frame``, to be compared on every frame."""
-    return Trial("street", label, frame, dict(enumerate(STREET.true_boxes()[actor])), "both", 0.7, 0.85)
+    return Trial("street", label, frame, dict(enumerate(_street_boxes()[actor])), "both", 0.7, 0.85)
+
+
+@cache
+def _street_boxes() -> dict[str, list[Box]]:
+    return STREET.true_boxes()
 
 
 def opossum_trial() -> Trial:

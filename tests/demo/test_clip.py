@@ -29,8 +29,12 @@ def test_boxes_hold_what_differs_from_the_empty_street(frames):
         assert (differs & ~covered).mean() < 0.001  # a little shadow
 
 
-def test_everything_moves_and_stays_in_the_frame():
-    boxes = STREET.true_boxes()
+@pytest.fixture(scope="module")
+def boxes():
+    return STREET.true_boxes()
+
+
+def test_everything_moves_and_stays_in_the_frame(boxes):
     assert set(boxes) == {"car", "person"}
     for track in boxes.values():
         assert len(track) == STREET.frames
@@ -40,8 +44,7 @@ def test_everything_moves_and_stays_in_the_frame():
             assert box_iou((x0, y0, x1, y1), after) > 0.6
 
 
-def test_actors_never_hide_one_another():
-    boxes = STREET.true_boxes()
+def test_actors_never_hide_one_another(boxes):
     assert max(box_iou(a, b) for a, b in zip(boxes["car"], boxes["person"], strict=True)) == 0
 
 
