@@ -132,7 +132,7 @@ class Studio:
             "USER_TOKEN": self.account.token,
         }
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("LABEL_STUDIO_", "HEARTEX_"))
+            name: value for name, value in _environment().items() if not name.startswith(("LABEL_STUDIO_", "HEARTEX_"))
         }
         command = [*STUDIO_COMMAND, "--internal-host", HOST, "--port", str(self._studio_port)]
         return ServerProcess(
@@ -161,7 +161,7 @@ class Studio:
         ]
         root = str(Path(__file__).resolve().parents[2])
         search = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        environment = os.environ | {"PYTHONPATH": search, "KEYTRACK_LABEL_STUDIO_TOKEN": self.account.token}
+        environment = _environment() | {"PYTHONPATH": search, "KEYTRACK_LABEL_STUDIO_TOKEN": self.account.token}
         return ServerProcess("the backend", command, self._directory / "backend.log", env=environment)
 
     def _check_token(self, version: str) -> None:
@@ -172,6 +172,12 @@ class Studio:
                 f"Label Studio {version} runs, but does not accept the account in {self._directory}: {error}. "
                 "If that directory is not precious, remove it and start again"
             ) from error
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the two servers' calls to each other kept out of any proxy."""
+    direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST)))
+    return {**os.environ, "no_proxy": direct, "NO_PROXY": direct}
 
 
 def _label_studio_version() -> str:

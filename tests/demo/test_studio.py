@@ -95,6 +95,7 @@ def test_one_that_ends_later_is_noticed(make):
 def test_secrets_and_settings_go_by_the_environment(make, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_DATABASE_NAME", "/elsewhere")
     monkeypatch.setenv("KEYTRACK_LABEL_STUDIO_TOKEN", "mine")
+    monkeypatch.setenv("no_proxy", "internal.example.org")
     show = "import json, os, sys; print(json.dumps([sys.argv, dict(os.environ)]), flush=True)\n" + SERVER
     with make(show, show) as studio:
         for process, names in zip(
@@ -103,6 +104,7 @@ def test_secrets_and_settings_go_by_the_environment(make, monkeypatch):
             strict=True,
         ):
             arguments, environment = json.loads(process.tail().splitlines()[0])
+            assert environment["no_proxy"] == environment["NO_PROXY"] == "internal.example.org,127.0.0.1"
             secrets = (studio.account.password, studio.account.token)
             assert all(environment[name] in secrets for name in names)
             assert not any(secret in argument for secret in secrets for argument in arguments)
