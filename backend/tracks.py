@@ -111,7 +111,9 @@ class Prompt:
             if not all(np.isfinite(self.box)):
                 raise PromptError(f"{where}: the box {self.box} is not finite")
             if x1 - x0 < 1 or y1 - y0 < 1:
-                raise PromptError(f"{where}: the box has no size ({x1 - x0:.1f} x {y1 - y0:.1f} pixels); draw a larger one")
+                raise PromptError(
+                    f"{where}: the box has no size ({x1 - x0:.1f} x {y1 - y0:.1f} pixels); draw a larger one"
+                )
             if min(x1, width) - max(x0, 0) < 1 or min(y1, height) - max(y0, 0) < 1:
                 raise PromptError(f"{where}: the box lies outside the {width} x {height} frame")
         for point in self.points:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -74,10 +74,11 @@ class Segmented(Protocol):
 class Decoder(Protocol):
     """The part of a segmenter that turns cues into masks."""
 
-    def segment(self, encoding: Encoded, prompts: Sequence[Cue], *, multimask: bool = True) -> Segmented:
+    # The encoding is of the decoder's own kind: a decoder is asked only about what its segmenter encoded.
+    def segment(self, encoding: Any, prompts: Sequence[Cue], *, multimask: bool = True) -> Segmented:
         """Several masks for each cue."""
 
-    def full_size(self, logits: Tensor, encoding: Encoded) -> Tensor:
+    def full_size(self, logits: Tensor, encoding: Any) -> Tensor:
         """(N, rows, columns) -> (N, H, W)."""
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.propagation.cues import LEAST, Answer, ask, coverage, on_grid
-from backend.propagation.memory import MemoryBank
+from backend.propagation.memory import MemoryBank, Remembered
 from backend.propagation.propagator import Decoder, Encoded, Propagation
 from backend.propagation.reading import read_memory
 from backend.propagation.token_keys import TokenKeys, make_keys, nest_values, unnest_values
@@ -54,6 +54,11 @@ class _Finding:
     segmented: Tensor
     certainty: float
     agreement: float
+
+    @property
+    def reliable(self) -> bool:
+        """Whether later frames may learn from it."""
+        return self.certainty >= REMEMBERED and self.agreement >= AGREES
 
     @property
     def score(self) -> float:
@@ -110,7 +115,7 @@ class SamTokenPropagator:
             if not followed.lost:
                 followed.probability = finding.probability
         seen = {name: finding for name, finding in findings.items() if not self._objects[name].lost}
-        self._remember(frame, keys, {n: f for n, f in seen.items() if f.certainty >= REMEMBERED and f.agreement >= AGREES})
+        self._remember(frame, keys, {name: finding for name, finding in seen.items() if finding.reliable})
         masks = self._masks({name: finding.probability for name, finding in seen.items()}, encoding)
         return {
             name: Propagation(masks.get(name), findings[name].score if name in seen else 1 - findings[name].score)
@@ -145,17 +150,9 @@ class SamTokenPropagator:
         if not search:
             keys = keys.take(self._around([self._objects[name].probability for name in names], keys.shape))
         memories = [memory for memory in self._bank.read(frame) if any(name in memory.values for name in names)]
-        priors = [
-            GIVEN if search else self._prior(abs(frame - memory.frame), memory.permanent) for memory in memories
-        ]
-        blank = torch.zeros(4, 4, 2, device=keys.index.device)
-        values = torch.stack(
-            [torch.cat([memory.values.get(name, blank.expand(len(memory.keys), -1, -1, -1)) for memory in memories]) for name in names]
-        )
-        known = torch.stack(
-            [torch.cat([torch.full((len(memory.keys),), name in memory.values) for memory in memories]) for name in names]
-        ).to(keys.index.device)
-        said = read_memory(keys, [memory.keys for memory in memories], priors, values, known)
+        priors = [GIVEN if search else self._prior(abs(frame - memory.frame), memory.permanent) for memory in memories]
+        values, known = zip(*(_recall(memories, name) for name in names), strict=True)
+        said = read_memory(keys, [memory.keys for memory in memories], priors, torch.stack(values), torch.stack(known))
         return torch.stack([unnest_values(row, keys.index, keys.shape) for row in said])
 
     def _prior(self, age: int, permanent: bool) -> float:
@@ -167,9 +164,7 @@ class SamTokenPropagator:
         if not findings:
             return
         chosen = keys.take(self._around([finding.probability for finding in findings.values()], keys.shape))
-        values = {
-            name: _values(finding.probability, finding.segmented, keys)[chosen.index] for name, finding in findings.items()
-        }
+        values = {name: _values(one.probability, one.segmented, keys)[chosen.index] for name, one in findings.items()}
         self._bank.write(frame, chosen, values)
 
     def _around(self, probabilities: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
@@ -198,6 +193,17 @@ class SamTokenPropagator:
             mask = (self._decoder.full_size(lead[None], encoding)[0] > 0).cpu().numpy()
             masks[name] = mask if mask.any() else None
         return masks
+
+
+def _recall(memories: Sequence[Remembered[TokenKeys]], name: str) -> tuple[Tensor, Tensor]:
+    """An object's values (N, 4, 4, 2) in all memories, and ``bool`` (N,) where it has any."""
+    values, known = [], []
+    for memory in memories:
+        index = memory.keys.index
+        found = memory.values.get(name)
+        values.append(torch.zeros((len(index), 4, 4, 2), device=index.device) if found is None else found)
+        known.append(torch.full((len(index),), found is not None, device=index.device))
+    return torch.cat(values), torch.cat(known)
 
 
 def _values(probability: Tensor, segmented: Tensor, keys: TokenKeys) -> Tensor:

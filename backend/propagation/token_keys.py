@@ -53,8 +53,8 @@ class TokenKeys:
         """(n, C + 6); ``prior`` is a power of two, 0.004 for an object that has hardly moved."""
         y, x, high, low = self._coordinates()
         one = torch.ones_like(y)
-        parts = [2 * prior * y, 2 * prior * x, -prior * _SPLIT * high, -prior * low, -prior * _SPLIT * one, -prior * one]
-        return torch.cat([self.coarse, torch.stack(parts, 1).to(self.coarse)], 1)
+        parts = torch.stack([2 * y, 2 * x, -_SPLIT * high, -low, -_SPLIT * one, -one], 1) * prior
+        return torch.cat([self.coarse, parts.to(self.coarse)], 1)
 
     def _coordinates(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         y = (self.index // self.shape[1]).float()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -57,6 +58,22 @@ class MaskPrompt:
     box: Box | None = None
     points: tuple[Point, ...] = ()
     logits: Tensor | None = None
+
+
+class Prompting(Protocol):
+    """What :class:`MaskPrompt` holds, whoever holds it."""
+
+    @property
+    def box(self) -> Box | None:
+        """``xyxy`` pixels of the frame."""
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Clicks, in pixels of the frame."""
+
+    @property
+    def logits(self) -> Tensor | None:
+        """(rows, columns) of the encoding's grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +129,18 @@ class Segmenter:
             embedding, middle, fine = self._encoder.levels(padded)
         else:
             embedding, middle, fine = self._encoder(padded), None, None
-        return Encoding(embedding.float(), middle, fine, (height, width), (rows, columns))
+        if self._crops:
+            # The rest of the last windows is padding too; the decoder does as well without.
+            h, w = -(-rows // STRIDE), -(-columns // STRIDE)
+            embedding = embedding[..., :h, :w]
+            middle, fine = (
+                None if level is None else level[..., : n * h, : n * w].contiguous()
+                for level, n in ((middle, 2), (fine, 4))
+            )
+        return Encoding(embedding.float().contiguous(), middle, fine, (height, width), (rows, columns))
 
     @torch.inference_mode()
-    def segment(self, encoding: Encoding, prompts: Sequence[MaskPrompt], *, multimask: bool = True) -> Segmentation:
+    def segment(self, encoding: Encoding, prompts: Sequence[Prompting], *, multimask: bool = True) -> Segmentation:
         """Masks for every prompt, as few decoder passes as the kinds of prompt allow.
 
         Prompts of one kind (as many points, box or not, logits or not) share a pass: SAM's prompt encoder has no
@@ -135,7 +160,7 @@ class Segmenter:
                 logits[i], iou[i] = found[row], quality[row]
         return Segmentation(torch.stack(logits), torch.stack(iou))
 
-    def _pass(self, encoding: Encoding, prompts: Sequence[MaskPrompt], multimask: bool) -> tuple[Tensor, Tensor]:
+    def _pass(self, encoding: Encoding, prompts: Sequence[Prompting], multimask: bool) -> tuple[Tensor, Tensor]:
         height, width = encoding.size
         scale = torch.tensor(
             [encoding.scaled[1] / width, encoding.scaled[0] / height], dtype=torch.float64, device=self.device
@@ -145,7 +170,9 @@ class Segmenter:
             coordinates = torch.tensor(
                 [[(p.x, p.y) for p in prompt.points] for prompt in prompts], dtype=torch.float64, device=self.device
             )
-            labels = torch.tensor([[float(p.positive) for p in prompt.points] for prompt in prompts], device=self.device)
+            labels = torch.tensor(
+                [[float(p.positive) for p in prompt.points] for prompt in prompts], device=self.device
+            )
             points = ((coordinates * scale).float(), labels)
         boxes = None
         if prompts[0].box is not None:
@@ -168,9 +195,7 @@ class Segmenter:
     def full_size(self, logits: Tensor, encoding: Encoding) -> Tensor:
         """Low-resolution logits (N, rows, columns) -> logits of the frame (N, H, W), as SAM resizes them."""
         h, w = encoding.embedding.shape[-2:]
-        square = functional.interpolate(
-            logits[:, None], (h * STRIDE, w * STRIDE), mode="bilinear", align_corners=False
-        )
+        square = functional.interpolate(logits[:, None], (h * STRIDE, w * STRIDE), mode="bilinear", align_corners=False)
         picture = square[..., : encoding.scaled[0], : encoding.scaled[1]]
         return functional.interpolate(picture, encoding.size, mode="bilinear", align_corners=False)[:, 0]
 

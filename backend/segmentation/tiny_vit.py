@@ -41,7 +41,13 @@ class TinyViT(nn.Module):
         for i in range(1, 4):
             stages.append(
                 TinyVitStage(
-                    _DIMS[i - 1], _DIMS[i], _DEPTHS[i], _HEADS[i], _WINDOWS[i], downsample=PatchMerging, act_layer=nn.GELU
+                    dim=_DIMS[i - 1],
+                    out_dim=_DIMS[i],
+                    depth=_DEPTHS[i],
+                    num_heads=_HEADS[i],
+                    window_size=_WINDOWS[i],
+                    downsample=PatchMerging,
+                    act_layer=nn.GELU,
                 )
             )
         cast(PatchMerging, stages[3].downsample).conv2.conv.stride = (1, 1)
@@ -87,7 +93,7 @@ def _fold(pair: ConvNorm) -> nn.Conv2d:
     )
     with torch.no_grad():
         folded.weight.copy_(conv.weight * scale[:, None, None, None])
-        folded.bias.copy_(norm.bias - norm.running_mean * scale)
+        folded.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
     return folded.requires_grad_(False)
 
 
@@ -100,7 +106,8 @@ def translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in state.items():
         if name.startswith(("head.", "norm_head.")):
             continue
-        name = name.replace("patch_embed.seq.0.", "patch_embed.conv1.").replace("patch_embed.seq.2.", "patch_embed.conv2.")
+        name = name.replace("patch_embed.seq.0.", "patch_embed.conv1.")
+        name = name.replace("patch_embed.seq.2.", "patch_embed.conv2.")
         name = re.sub(r"\.c\.", ".conv.", name)
         # timm opens a stage with the downsampling that MobileSAM closes the previous one with.
         name = re.sub(r"^layers\.(\d)\.downsample", lambda m: f"stages.{int(m[1]) + 1}.downsample", name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import Protocol
@@ -21,7 +21,9 @@ class FrameSource(Protocol):
         ...
 
 
-def read_ahead(reader: FrameSource, indices: Iterable[int], depth: int = 4) -> Iterator[tuple[int, ImageArray]]:
+def read_ahead(
+    reader: FrameSource, indices: Iterable[int], depth: int = 4
+) -> Generator[tuple[int, ImageArray], None, None]:
     """Yield ``(index, image)`` of ``indices`` in their order, while a background thread decodes the next ones.
 
     The thread starts with the first frame asked for and ends with the iterator: when it is exhausted, closed, or
@@ -35,7 +37,9 @@ def read_ahead(reader: FrameSource, indices: Iterable[int], depth: int = 4) -> I
     return _read_ahead(reader, indices, depth)
 
 
-def _read_ahead(reader: FrameSource, indices: Iterable[int], depth: int) -> Iterator[tuple[int, ImageArray]]:
+def _read_ahead(
+    reader: FrameSource, indices: Iterable[int], depth: int
+) -> Generator[tuple[int, ImageArray], None, None]:
     # The consumer holds one image and the thread another, beside those in the queue.
     queue: Queue[tuple[int, ImageArray] | _End] = Queue(depth)
     stopped = Event()

@@ -1,0 +1,44 @@
+"""Encodings kept for the next track of the same video, within a budget of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+
+from backend.segmentation.segmenter import Encoding
+
+
+class EncodingCache:
+    """The encodings last used, as many as fit; safe to share between threads.
+
+    Args:
+        budget: bytes; one encoding that is larger alone is not kept.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._held: OrderedDict[Hashable, Encoding] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._bytes
+
+    def get(self, key: Hashable, encode: Callable[[], Encoding]) -> Encoding:
+        """The encoding under ``key``, made by ``encode`` where it is not held."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        encoding = encode()
+        with self._lock:
+            if key not in self._held and encoding.nbytes <= self._budget:
+                self._held[key] = encoding
+                self._bytes += encoding.nbytes
+                while self._bytes > self._budget:
+                    _, dropped = self._held.popitem(last=False)
+                    self._bytes -= dropped.nbytes
+        return encoding

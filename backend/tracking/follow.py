@@ -1,0 +1,103 @@
+"""Follow objects through one pass over a video: shots, absence, and what comes of each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+
+from backend.propagation.propagator import Encoded, Propagation, Propagator
+from backend.tracking.plan import Pass
+from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
+from backend.video.ahead import read_ahead
+from backend.video.reader import VideoReader
+from backend.video.shots import Shots
+
+# While nothing is there to follow, only every so many frames are looked at.
+SEARCH_EVERY = 4
+
+Given = Mapping[int, Mapping[str, BoolArray]]
+Encode = Callable[[int, ImageArray], Encoded]
+
+
+class Follower:
+    """One pass of a propagator over a video.
+
+    Args:
+        video: the frames.
+        encode: encodes a frame, or recalls its encoding.
+        propagator: a fork of the one that was given the prompted masks.
+        given: the prompted masks by frame and object.
+    """
+
+    def __init__(self, video: VideoReader, encode: Encode, propagator: Propagator, given: Given) -> None:
+        self._video = video
+        self._encode = encode
+        self._propagator = propagator
+        self._given = given
+        self._shots = Shots(video)
+        self._missing: set[str] = set()
+        self._skipped: list[tuple[int, ImageArray]] = []
+
+    def follow(self, route: Pass) -> Generator[FrameResult, None, None]:
+        """Results in the order of the pass; frames on which nothing was found may come late, but all come."""
+        previous: int | None = None
+        frames = read_ahead(self._video, route.frames)
+        try:
+            for frame, image in frames:
+                wanted = route.wanted[frame]
+                before = frame - _way(route)
+                opened = self._open(before, wanted)
+                self._shots.see(frame, image)
+                cut = (previous == before or opened) and self._shots.between(before, frame)
+                if cut:
+                    self._propagator.lose()
+                    self._missing |= wanted
+                previous = frame
+                if not cut and not opened and wanted <= self._missing and len(self._skipped) < SEARCH_EVERY - 1:
+                    self._skipped.append((frame, image))
+                    continue
+                found = self._step(frame, image, wanted)
+                yield from self._catch_up(route, search=not wanted <= self._missing and not cut)
+                yield found
+        finally:
+            frames.close()
+        yield from self._catch_up(route, search=False)
+
+    def _open(self, before: int, wanted: frozenset[str]) -> bool:
+        """Start the objects that were prompted on the frame before."""
+        started = {name: mask for name, mask in self._given.get(before, {}).items() if name in wanted}
+        if started:
+            encoding = self._encode(before, self._video.frame(before))
+            self._propagator.step(before, encoding, started, ())
+            self._missing -= started.keys()
+        return bool(started)
+
+    def _step(self, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
+        encoding = self._encode(frame, image)
+        found = self._propagator.step(frame, encoding, {}, sorted(wanted))
+        self._missing = (self._missing - wanted) | {name for name, one in found.items() if one.mask is None}
+        return FrameResult(frame, tuple(_observe(name, frame, one) for name, one in sorted(found.items())))
+
+    def _catch_up(self, route: Pass, *, search: bool) -> Iterator[FrameResult]:
+        """Results of the skipped frames, nearest to the present first where an object has just come back."""
+        skipped, self._skipped = self._skipped, []
+        for frame, image in reversed(skipped):
+            wanted = route.wanted[frame]
+            # Where it was not there yet, it was not there before either.
+            search = search and not wanted <= self._missing
+            if search:
+                yield self._step(frame, image, wanted)
+            else:
+                yield FrameResult(frame, tuple(Observation(name, frame, None, _UNSEEN) for name in sorted(wanted)))
+
+
+# Confidence in the absence on a frame that was not looked at.
+_UNSEEN = 0.5
+
+
+def _way(route: Pass) -> int:
+    return 1 if len(route.frames) < 2 or route.frames[1] > route.frames[0] else -1
+
+
+def _observe(name: str, frame: int, found: Propagation) -> Observation:
+    mask = None if found.mask is None else Mask.from_array(found.mask)
+    return Observation(name, frame, mask, found.score)

@@ -1,0 +1,119 @@
+"""Which frames of which object are tracked in which pass, and from which prompt.
+
+An object is followed outwards from each of its prompts. Between two prompts either follows to the middle, so that
+every frame is tracked once and from the nearest prompt.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from backend.errors import FrameOutOfRange, PromptError
+from backend.tracks import Direction, Prompt
+
+Result = TypeVar("Result")
+
+# Frames that one direction goes on before it is the other's turn, so that work grows both ways from a prompt.
+TURN = 8
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One direction: the frames in the order they are visited, each with the objects to propagate there."""
+
+    frames: tuple[int, ...]
+    wanted: Mapping[int, frozenset[str]]
+
+
+def by_frame(prompts: Sequence[Prompt]) -> dict[int, dict[str, Prompt]]:
+    """Prompts by frame and object.
+
+    Raises:
+        PromptError: no prompt at all, or two of one object on one frame.
+    """
+    if not prompts:
+        raise PromptError("nothing to track: no prompt was given; mark an object on a frame")
+    found: dict[int, dict[str, Prompt]] = {}
+    for prompt in prompts:
+        if prompt.object_id in found.setdefault(prompt.frame, {}):
+            raise PromptError(f"object {prompt.object_id!r} has two prompts on frame {prompt.frame}; give one")
+        found[prompt.frame][prompt.object_id] = prompt
+    return dict(sorted(found.items()))
+
+
+def clamp_span(span: tuple[int, int] | None, prompts: Sequence[Prompt], count: int) -> tuple[int, int]:
+    """The first and last frame to track, checked against the video's ``count`` frames and the prompts.
+
+    Raises:
+        FrameOutOfRange: a prompt or the span lies beyond the video.
+        PromptError: a prompt lies outside the span.
+    """
+    for prompt in prompts:
+        if not 0 <= prompt.frame < count:
+            raise FrameOutOfRange(
+                f"object {prompt.object_id!r}: the video has frames 0 to {count - 1}, not {prompt.frame}"
+            )
+    if span is None:
+        return 0, count - 1
+    first, last = span
+    if not 0 <= first <= last < count:
+        raise FrameOutOfRange(f"frames {first} to {last} are not a span of the video's frames 0 to {count - 1}")
+    for prompt in prompts:
+        if not first <= prompt.frame <= last:
+            raise PromptError(
+                f"object {prompt.object_id!r} is marked on frame {prompt.frame}, outside {first} to {last}"
+            )
+    return first, last
+
+
+def make_passes(
+    prompts: Sequence[Prompt], span: tuple[int, int], direction: Direction | Mapping[str, Direction]
+) -> tuple[Pass, Pass]:
+    """The forward and the backward pass over ``span`` (first and last frame); prompted frames are in neither."""
+    forward: dict[int, set[str]] = {}
+    backward: dict[int, set[str]] = {}
+    marked: dict[str, list[int]] = {}
+    for prompt in prompts:
+        marked.setdefault(prompt.object_id, []).append(prompt.frame)
+    for name, frames in marked.items():
+        way = direction if isinstance(direction, str) else direction[name]
+        frames.sort()
+        for here, following in pairwise(frames):
+            middle = (here + following) // 2
+            _add(forward, name, range(here + 1, middle + 1))
+            _add(backward, name, range(middle + 1, following))
+        if way != "backward":
+            _add(forward, name, range(frames[-1] + 1, span[1] + 1))
+        if way != "forward":
+            _add(backward, name, range(span[0], frames[0]))
+    return _make_pass(forward, 1), _make_pass(backward, -1)
+
+
+def take_turns(ways: Sequence[Iterator[Result]], cancelled: Callable[[], bool]) -> Iterator[Result]:
+    """Merge iterators, :data:`TURN` items of each at a time, until all have ended or ``cancelled`` says so."""
+    waiting = deque(ways)
+    while waiting:
+        way = waiting.popleft()
+        for _ in range(TURN):
+            if cancelled():
+                return
+            try:
+                item = next(way)
+            except StopIteration:
+                break
+            yield item
+        else:
+            waiting.append(way)
+
+
+def _add(into: dict[int, set[str]], name: str, frames: range) -> None:
+    for frame in frames:
+        into.setdefault(frame, set()).add(name)
+
+
+def _make_pass(wanted: Mapping[int, set[str]], step: int) -> Pass:
+    return Pass(tuple(sorted(wanted, reverse=step < 0)), {frame: frozenset(names) for frame, names in wanted.items()})
