@@ -44,7 +44,10 @@ class Follower:
         try:
             for frame, image in frames:
                 wanted = route.wanted[frame]
-                before = frame - _way(route)
+                before = frame - route.step
+                if previous != before:
+                    # The pass goes on elsewhere, and nothing found there says anything of the frames behind.
+                    yield from self._catch_up(route, search=False)
                 opened = self._open(before, wanted)
                 self._shots.see(frame, image)
                 cut = (previous == before or opened) and self._shots.between(before, frame)
@@ -56,7 +59,10 @@ class Follower:
                     self._skipped.append((frame, image))
                     continue
                 found = self._step(frame, image, wanted)
-                yield from self._catch_up(route, search=not wanted <= self._missing and not cut)
+                missing = self._missing
+                yield from self._catch_up(route, search=not wanted <= missing and not cut)
+                # Who is absent further back may well be here.
+                self._missing = missing
                 yield found
         finally:
             frames.close()
@@ -92,10 +98,6 @@ class Follower:
 
 # Confidence in the absence on a frame that was not looked at.
 _UNSEEN = 0.5
-
-
-def _way(route: Pass) -> int:
-    return 1 if len(route.frames) < 2 or route.frames[1] > route.frames[0] else -1
 
 
 def _observe(name: str, frame: int, found: Propagation) -> Observation:

@@ -23,10 +23,14 @@ TURN = 8
 
 @dataclass(frozen=True)
 class Pass:
-    """One direction: the frames in the order they are visited, each with the objects to propagate there."""
+    """One direction: the frames in the order they are visited, each with the objects to propagate there.
+
+    ``step`` is 1 forwards and -1 backwards: what is wanted on a frame was wanted or prompted on ``frame - step``.
+    """
 
     frames: tuple[int, ...]
     wanted: Mapping[int, frozenset[str]]
+    step: int
 
 
 def by_frame(prompts: Sequence[Prompt]) -> dict[int, dict[str, Prompt]]:
@@ -116,4 +120,5 @@ def _add(into: dict[int, set[str]], name: str, frames: range) -> None:
 
 
 def _make_pass(wanted: Mapping[int, set[str]], step: int) -> Pass:
-    return Pass(tuple(sorted(wanted, reverse=step < 0)), {frame: frozenset(names) for frame, names in wanted.items()})
+    frames = tuple(sorted(wanted, reverse=step < 0))
+    return Pass(frames, {frame: frozenset(names) for frame, names in wanted.items()}, step)
