@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _trials() -> list[Trial]:
-    return [street_trial("car", "Car", 20), street_trial("person", "Person", 0), opossum_trial()]
+    return [street_trial("car", "Car", 20), street_trial("person", "Person", 20, "forward"), opossum_trial()]
 
 
 def _check(project: Project, clips: dict[str, Clip], settings: Settings) -> bool:

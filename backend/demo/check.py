@@ -15,8 +15,8 @@ from backend.errors import VideoError
 from backend.tracks import Box, ImageArray, box_iou
 from backend.video.reader import VideoReader
 
-TILES = 8
-TILE_WIDTH = 400
+TILES = 6
+TILE_WIDTH = 480
 SHOWN, TRUE = (255, 60, 200), (255, 255, 255)  # RGB
 
 

@@ -51,7 +51,7 @@ class Scene:
     actors: tuple[Actor, ...]
     width: int = 640
     height: int = 360
-    frames: int = 75
+    frames: int = 60
     fps: int = 15
 
     def render(self) -> Iterator[tuple[ImageArray, dict[str, Box]]]:

@@ -113,7 +113,7 @@ def test_the_contact_sheet_shows_both_boxes(clip, tmp_path: Path):
     verdict = judge(TRIAL, clip, press(region(*GOOD)))
     write_contact_sheet(tmp_path / "out" / "sheet.png", [verdict, verdict], {"small": clip})
     sheet = cv2.imread(str(tmp_path / "out" / "sheet.png"))
-    assert sheet.shape == (4 * 225, 4 * 400, 3)
+    assert sheet.shape == (4 * 270, 3 * 480, 3)
     magenta = (np.abs(sheet.astype(int) - (200, 60, 255)).max(axis=2) < 60).mean()
     assert 0.001 < magenta < 0.1
 
