@@ -39,20 +39,21 @@ def read_memory(
     n, objects, channels = len(query), values.shape[0], values.shape[-1]
     keys = torch.cat([keys.located(prior) for keys, prior in zip(memory, priors, strict=True)])
     affinity = query.queries() @ keys.T
-    tokens = affinity.topk(min(TOKENS, affinity.shape[1]), dim=1).indices
+    meaning, tokens = affinity.topk(min(TOKENS, affinity.shape[1]), dim=1)
     count = tokens.shape[1]
 
-    cells = torch.cat([keys.middle for keys in memory])
-    candidates = cells[tokens].view(n, count * 4, -1)
-    similarity = torch.bmm(query.middle, candidates.transpose(1, 2)).float()
+    cells = torch.cat([keys.middle for keys in memory]).flatten(1)
+    candidates = cells.index_select(0, tokens.flatten()).view(n, count * 4, -1)
+    texture = torch.bmm(query.middle, candidates.transpose(1, 2)).float()
+    similarity = (texture + meaning.float().repeat_interleave(4, dim=1)[:, None]) / 2
     similarity, best = similarity.topk(min(CELLS, count * 4), dim=2)
     kept = similarity.shape[2]
     # Candidate c of a token is its cell c % 4 of its token c // 4.
     numbered = (tokens[:, :, None] * 4 + torch.arange(4, device=tokens.device)).view(n, 1, count * 4)
     chosen = numbered.expand(-1, 4, -1).gather(2, best)
 
-    pixels = torch.cat([keys.fine for keys in memory]).flatten(0, 1)
-    candidates = pixels[chosen].view(n * 4, kept * 4, -1)
+    pixels = torch.cat([keys.fine for keys in memory]).flatten(0, 1).flatten(1)
+    candidates = pixels.index_select(0, chosen.flatten()).view(n * 4, kept * 4, -1)
     detail = torch.bmm(query.fine.view(n * 4, 4, -1), candidates.transpose(1, 2)).float()
     score = (similarity.view(n * 4, 1, kept, 1) + detail.view(n * 4, 4, kept, 4)) / 2
     # Similarities end at 1, so the exponentials are safe as they are.
@@ -62,7 +63,7 @@ def read_memory(
     chosen = chosen.view(n * 4, kept)
     out = values.new_empty((objects, n, 4, 4, channels))
     for row in range(objects):
-        said = values[row].flatten(0, 1)[chosen].view(n * 4, kept * 4, channels)
+        said = values[row].flatten(0, 1).flatten(1).index_select(0, chosen.flatten()).view(n * 4, kept * 4, channels)
         counted = weight if bool(known[row].all()) else weight * _spread(known[row], chosen)
         total = counted.sum(2, keepdim=True) + unseen
         out[row] = (torch.bmm(counted, said) / total).view(n, 4, 4, channels)

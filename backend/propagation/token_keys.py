@@ -76,13 +76,10 @@ def make_keys(encoding: Encoded, dtype: torch.dtype) -> TokenKeys:
     embedding = encoding.embedding[0, :, :rows, :columns].float()
     middle = encoding.middle[0, :, : 2 * rows, : 2 * columns].float()
     fine = encoding.fine[0, :, : 4 * rows, : 4 * columns].float()
-    enlarged = functional.interpolate(embedding[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
-    # Both halves have unit length, so the joint key's cosine is the mean of theirs.
-    joint = torch.cat([_direction(enlarged), _direction(middle)]) * 0.5**0.5
     count = rows * columns
     return TokenKeys(
         coarse=_direction(embedding).flatten(1).T.to(dtype).contiguous(),
-        middle=_nest(joint, rows, columns, 1).reshape(count, 4, -1).to(dtype),
+        middle=_nest(_direction(middle), rows, columns, 1).reshape(count, 4, -1).to(dtype),
         fine=_nest(_direction(fine), rows, columns, 2).reshape(count, 4, 4, -1).to(dtype),
         index=torch.arange(count, device=embedding.device),
         shape=(rows, columns),
