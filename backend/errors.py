@@ -73,6 +73,12 @@ class WeightsError(KeytrackError):
     code = "no-weights"
 
 
+class OutputError(KeytrackError):
+    """Results cannot be written: the place is taken or forbidden, the disk is full, a format cannot hold them."""
+
+    code = "bad-output"
+
+
 class UnavailableError(KeytrackError):
     """The service cannot take a request now; asking again later may help."""
 

@@ -29,6 +29,7 @@ class Tracker(Protocol):
         video: VideoReader,
         prompts: Sequence[Prompt],
         *,
+        span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:

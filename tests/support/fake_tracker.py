@@ -62,7 +62,8 @@ class FakeTracker:
         with self._changed:
             self.calls.append(call)
             self._changed.notify_all()
-        frames = {name: _reach(call.boxes_of(name), directions[name], len(video)) for name in ids}
+        first, last = span or (0, len(video) - 1)
+        frames = {name: _reach(call.boxes_of(name), directions[name], first, last) for name in ids}
         starts = [prompt.frame for prompt in prompts]
         try:
             for frame in sorted(range(len(video)), key=lambda f: (min(abs(f - start) for start in starts), f)):
@@ -122,7 +123,7 @@ class FakeTracker:
         return Observation(name, frame, Mask.from_array(mask) if mask.any() else None, score, human)
 
 
-def _reach(boxes: Mapping[int, Box], direction: Direction, count: int) -> range:
-    first = min(boxes) if direction == "forward" else 0
-    last = max(boxes) if direction == "backward" else count - 1
+def _reach(boxes: Mapping[int, Box], direction: Direction, first: int, last: int) -> range:
+    first = min(boxes) if direction == "forward" else first
+    last = max(boxes) if direction == "backward" else last
     return range(first, last + 1)

@@ -1,0 +1,290 @@
+"""``track``: what a press in Label Studio does, for a video file."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from backend import __version__
+from backend.cli.interrupts import Interrupts
+from backend.cli.options import add_settings, settings_from
+from backend.cli.prompts import SYNTAX, PromptRequest, labels_of, parse_prompt, read_prompts
+from backend.cli.summary import DOUBTFUL, describe, ranges, region_texts
+from backend.errors import SettingsError
+from backend.export.label_studio import format_task, write_tasks
+from backend.export.masks import check_count, write_masks
+from backend.export.overlay import write_overlay
+from backend.export.results import ResultsDirectory, write_text
+from backend.export.tracked import TrackedObject, tracked_frames
+from backend.labelstudio.config import DIRECTIONS, VideoConfig, parse_config
+from backend.service.engine import Tracker, choose, tracker_factory
+from backend.service.timeline import Timeline
+from backend.tracking.plan import by_frame, clamp_span, make_passes
+from backend.tracks import Direction, Prompt, Track
+from backend.video.reader import VideoReader
+
+HELP = "Track objects through a video file: masks, a task to import into Label Studio, and a video to look at."
+LABEL_CONFIG = Path(__file__).resolve().parents[2] / "labelstudio_config" / "video_boxes.xml"
+MASKS, NUMBERS, TASKS, OVERLAY, INCOMPLETE = (
+    "masks",
+    "objects.json",
+    "label_studio.json",
+    "overlay.mp4",
+    "INCOMPLETE.txt",
+)
+NAMES = (MASKS, NUMBERS, TASKS, OVERLAY, INCOMPLETE)
+INTERRUPTED = 130
+OUTPUTS = f"""\
+in the directory --out:
+  {MASKS}/00000.png    for each tracked frame, by its number from 0: an indexed image, the value of a pixel the
+                     object's number, in the colours of DAVIS
+  {NUMBERS}       the id and the label of each number
+  {TASKS}  a task with the tracks as a prediction, to import into Label Studio
+  {OVERLAY}        the tracked part with masks, boxes and scores; dashed where they are doubtful
+Ctrl-C ends the tracking and keeps what is done, but for {OVERLAY}; {INCOMPLETE} then says what is missing.
+A second Ctrl-C keeps nothing.
+"""
+
+log = logging.getLogger(__name__)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{SYNTAX}\n{OUTPUTS}"
+    parser.add_argument("video", type=Path, metavar="VIDEO", help="a video file")
+    parser.add_argument("--prompt", action="append", default=[], metavar="PROMPT", help="an object on a frame, below")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="a JSON file with more of them")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
+    parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
+    parser.add_argument("--direction", choices=DIRECTIONS, default="both", help="from the prompts (default: both)")
+    parser.add_argument("--span", type=_span, metavar="FIRST-LAST", help="frames to track (default: all)")
+    parser.add_argument("--no-masks", action="store_true", help=f"leave out {MASKS}/ and {NUMBERS}")
+    parser.add_argument("--no-overlay", action="store_true", help=f"leave out {OVERLAY}")
+    parser.add_argument(
+        "--label-config",
+        type=Path,
+        default=LABEL_CONFIG,
+        metavar="FILE",
+        help="the Label Studio project's labeling configuration (default: labelstudio_config/video_boxes.xml)",
+    )
+    parser.add_argument(
+        "--frame-rate",
+        type=_rate,
+        metavar="FPS",
+        help="by which Label Studio counts frames (default: what the labeling configuration says, or the video's own)",
+    )
+    parser.add_argument(
+        "--video-url",
+        metavar="URL",
+        help="the video's address in Label Studio (default: /data/local-files/?d=VIDEO's name, which it serves from "
+        "its local files root)",
+    )
+    add_settings(
+        parser, "data_dir", "weights_dir", "profile", "device", "keyframe_iou", "embedding_cache_bytes", "threads"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Track, write, and say what came of it; 130 where Ctrl-C ended it early."""
+    settings = settings_from(args)
+    requests = [parse_prompt(text) for text in args.prompt]
+    requests += read_prompts(args.prompts) if args.prompts else []
+    labels = labels_of(requests)
+    config = _read_config(args.label_config)
+    if not args.no_masks:
+        check_count(len(labels))
+    with VideoReader(args.video) as video:
+        plan = _plan(video, requests, args.span, args.direction)
+        timeline = Timeline.of(video, _frame_rate(args.frame_rate, config, video.fps))
+        _warn(timeline, labels, config)
+        objects = [
+            TrackedObject(
+                name, label, tuple(prompt for prompt in plan.prompts if prompt.object_id == name), Track(name)
+            )
+            for name, label in labels.items()
+        ]
+        with ResultsDirectory(args.out, NAMES, force=args.force) as results:
+            choice = choose(settings)
+            tracker = tracker_factory(settings, choice)()
+            version = f"keytrack-{__version__}-{choice.profile}"
+            work = _Work(args, config, timeline, plan, objects, version, settings.keyframe_iou)
+            with Interrupts() as interrupts, logging_redirect_tqdm():
+                return _carry_out(work, tracker, video, results, interrupts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What to track; ``steps`` is how many results will come."""
+
+    prompts: list[Prompt]
+    span: tuple[int, int]
+    direction: Direction
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What was asked, and the objects with what was found so far."""
+
+    args: argparse.Namespace
+    config: VideoConfig
+    timeline: Timeline
+    plan: _Plan
+    objects: list[TrackedObject]
+    model_version: str
+    keyframe_iou: float
+
+
+def _plan(
+    video: VideoReader, requests: Sequence[PromptRequest], span: tuple[int, int] | None, direction: Direction
+) -> _Plan:
+    """Check everything that can be checked before the models are loaded."""
+    prompts = [request.load(video.width, video.height) for request in requests]
+    marked = by_frame(prompts)
+    reach = clamp_span(span, prompts, len(video))
+    steps = len(marked) + sum(len(way.frames) for way in make_passes(prompts, reach, direction))
+    return _Plan(prompts, reach, direction, steps)
+
+
+def _carry_out(
+    work: _Work, tracker: Tracker, video: VideoReader, results: ResultsDirectory, interrupts: Interrupts
+) -> int:
+    try:
+        _track(work, tracker, video, lambda: interrupts.asked)
+    except Exception as error:
+        # What took an hour is not lost with what comes after it.
+        if tracked_frames(work.objects):
+            _write(work, video, results, f"stopped by an error ({error})", lambda: True)
+        raise
+    if interrupts.asked and not tracked_frames(work.objects):
+        print("interrupted before any frame was tracked; nothing was written")
+        return INTERRUPTED
+    _write(work, video, results, "interrupted" if interrupts.asked else None, lambda: interrupts.asked)
+    return INTERRUPTED if interrupts.asked else 0
+
+
+def _track(work: _Work, tracker: Tracker, video: VideoReader, cancelled: Callable[[], bool]) -> None:
+    tracks = {item.id: item.track for item in work.objects}
+    plan = work.plan
+    found = tracker.track(video, plan.prompts, span=plan.span, direction=plan.direction, cancelled=cancelled)
+    for result in tqdm(found, total=plan.steps, desc="tracking", unit="frame", disable=None):
+        for observation in result.observations:
+            tracks[observation.object_id].add(observation)
+
+
+def _write(
+    work: _Work, video: VideoReader, results: ResultsDirectory, stopped: str | None, cancelled: Callable[[], bool]
+) -> None:
+    """Write the results and print a summary; ``stopped`` says why there are no more."""
+    args, objects, timeline = work.args, work.objects, work.timeline
+    task = format_task(
+        objects,
+        config=work.config,
+        data=_task_data(work),
+        clock=timeline.clock,
+        size=timeline.size,
+        model_version=work.model_version,
+        texts={item.id: region_texts(item, timeline, stopped) for item in objects},
+        keyframe_iou=work.keyframe_iou,
+    )
+    write_tasks(results.path(TASKS), [task])
+    if not args.no_masks:
+        write_masks(results.path(MASKS), results.path(NUMBERS), objects, timeline.size)
+    missing = []
+    if stopped is not None:
+        first, last = work.plan.span
+        done = ranges(tracked_frames(objects))
+        missing.append(f"{stopped}: of the frames {first}-{last} only {done} were tracked")
+    if not args.no_overlay and not _draw(work, video, results.path(OVERLAY), cancelled):
+        missing.append(f"{OVERLAY} was not drawn")
+    if missing:
+        write_text(results.path(INCOMPLETE), "".join(line + "\n" for line in missing))
+    results.publish()
+    keyframes = {region["id"]: len(region["value"]["sequence"]) for region in task["predictions"][0]["result"]}
+    for item in objects:
+        print(describe(item, keyframes.get(item.id, 0)))
+    for line in missing:
+        print(f"incomplete: {line}")
+    print(f"frames count from 0; results in {args.out}")
+
+
+def _draw(work: _Work, video: VideoReader, path: Path, cancelled: Callable[[], bool]) -> bool:
+    """Draw the overlay; False where it was given up."""
+    if cancelled():
+        return False
+    frames = tracked_frames(work.objects)
+    with tqdm(total=frames[-1] - frames[0] + 1, desc="drawing", unit="frame", disable=None) as bar:
+        return write_overlay(
+            path, video, work.objects, doubtful=DOUBTFUL, advance=lambda: _advance(bar), cancelled=cancelled
+        )
+
+
+def _advance(bar: tqdm[NoReturn]) -> None:
+    bar.update()
+
+
+def _task_data(work: _Work) -> dict[str, object]:
+    address = work.args.video_url or f"/data/local-files/?d={quote(work.args.video.name)}"
+    data: dict[str, object] = {work.config.video_key: address}
+    if work.config.frame_rate_key is not None:
+        data[work.config.frame_rate_key] = work.timeline.clock.frame_rate
+    return data
+
+
+def _frame_rate(given: float | None, config: VideoConfig, own: float) -> float | None:
+    """By which Label Studio will count: what its configuration declares, or what the task will say."""
+    if config.frame_rate_key is not None:
+        return given or own
+    if given is not None and config.frame_rate is not None and given != config.frame_rate:
+        raise SettingsError(
+            f"--frame-rate {given:g}: the labeling configuration declares {config.frame_rate:g}, and Label Studio "
+            "goes by that; leave the option out, or change the configuration"
+        )
+    return given or config.frame_rate
+
+
+def _read_config(path: Path) -> VideoConfig:
+    try:
+        return parse_config(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--label-config {path}: cannot be read ({error}); give the project's own") from error
+
+
+def _warn(timeline: Timeline, labels: Mapping[str, str | None], config: VideoConfig) -> None:
+    for sentence in timeline.clock.warnings:  # those of the file were logged when it was opened
+        log.warning("%s", sentence)
+    unknown = sorted({label for label in labels.values() if label is not None} - set(config.labels))
+    if unknown:
+        log.warning(
+            "the labeling configuration has no label %s, only %s; Label Studio's project needs it",
+            ", ".join(map(repr, unknown)),
+            ", ".join(config.labels) or "none",
+        )
+
+
+def _span(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9})-(\d{1,9})", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no span; write the first and the last frame, such as 120-480")
+    return int(found[1]), int(found[2])
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no frame rate; write frames per second, such as 29.97")
+    return rate
