@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from backend.settings import ENV_PREFIX, Settings, load_settings
 from support.require import unavailable
+
+if TYPE_CHECKING:
+    from backend.segmentation.segmenter import Segmenter
 
 pytest_plugins = ["support.studio"]
 
@@ -65,3 +69,12 @@ def mobile_sam_path(weights_dir: Path) -> Path:
         return checkpoints.fetch("mobile_sam", weights_dir, progress=False)
     except WeightsError as error:
         unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+def mobile_sam(mobile_sam_path: Path) -> Segmenter:
+    """MobileSAM on the CPU, as it serves."""
+    from backend import checkpoints
+    from backend.segmentation.build import build_segmenter
+
+    return build_segmenter("mobile_sam", checkpoints.load_state(mobile_sam_path))
