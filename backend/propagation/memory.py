@@ -33,7 +33,8 @@ class MemoryBank(Generic[Keys]):
         recent: the last so many propagated frames are kept.
         every: older ones are kept where their index is a multiple of it,
         spaced: and of these the last so many.
-        nearest: so many permanent frames are read at a time, those nearest to the frame; the rest stay in memory.
+        nearest: so many permanent frames are read at a time, those nearest to the frame, and each object's nearest
+            one in any case; the rest stay in memory.
     """
 
     def __init__(self, *, recent: int = 3, every: int = 5, spaced: int = 5, nearest: int = 6) -> None:
@@ -64,8 +65,12 @@ class MemoryBank(Generic[Keys]):
 
     def read(self, frame: int) -> Iterator[Remembered[Keys]]:
         """What is to be read for a frame: permanent frames first, then the propagated ones, oldest first."""
-        nearest = sorted(self._permanent.values(), key=lambda memory: abs(memory.frame - frame))
-        yield from nearest[: self._nearest]
+        told: set[str] = set()
+        ranked = sorted(self._permanent.values(), key=lambda memory: abs(memory.frame - frame))
+        for rank, memory in enumerate(ranked):
+            if rank < self._nearest or not memory.values.keys() <= told:
+                told |= memory.values.keys()
+                yield memory
         yield from self._working
 
     def forget_object(self, object_id: str) -> None:
