@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backend.propagation.memory import MemoryBank
+
+
+def value(number: float = 0.0) -> torch.Tensor:
+    return torch.tensor(number)
+
+
+def bank_of(propagated: range | list[int] = range(0), permanent: tuple[int, ...] = (), **rules: int) -> MemoryBank[str]:
+    bank: MemoryBank[str] = MemoryBank(**rules)
+    for frame in permanent:
+        bank.write(frame, f"given {frame}", {"a": value()}, permanent=True)
+    for frame in propagated:
+        bank.write(frame, f"found {frame}", {"a": value()})
+    return bank
+
+
+def frames(bank: MemoryBank[str], at: int = 0) -> list[int]:
+    return [memory.frame for memory in bank.read(at)]
+
+
+@pytest.mark.parametrize(
+    ("written", "rules", "kept"),
+    [
+        (range(1, 3), {"recent": 3, "every": 5, "spaced": 5}, [1, 2]),
+        (range(1, 4), {"recent": 3, "every": 5, "spaced": 5}, [1, 2, 3]),
+        (range(1, 5), {"recent": 3, "every": 5, "spaced": 5}, [2, 3, 4]),
+        (range(1, 13), {"recent": 3, "every": 5, "spaced": 5}, [5, 10, 11, 12]),
+        (range(1, 11), {"recent": 3, "every": 5, "spaced": 5}, [5, 8, 9, 10]),
+        (range(1, 100), {"recent": 2, "every": 10, "spaced": 3}, [70, 80, 90, 98, 99]),
+        (range(99, 0, -1), {"recent": 2, "every": 10, "spaced": 3}, [30, 20, 10, 2, 1]),
+        (range(1, 40, 2), {"recent": 1, "every": 5, "spaced": 2}, [25, 35, 39]),
+        ([3, 9, 4], {"recent": 3, "every": 5, "spaced": 5}, [3, 9, 4]),
+    ],
+)
+def test_the_last_frames_and_some_older_ones_are_kept(written, rules, kept) -> None:
+    bank = bank_of(written, **rules)
+    assert frames(bank) == kept
+    assert len(bank) == len(kept)
+
+
+def test_what_is_kept_is_bounded_whatever_is_written() -> None:
+    bank: MemoryBank[str] = MemoryBank(recent=3, every=5, spaced=4)
+    for frame in range(1000):
+        bank.write(frame, "", {})
+        assert len(bank) <= 7
+
+
+def test_given_frames_are_never_dropped() -> None:
+    bank = bank_of(range(1, 200), permanent=tuple(range(200, 230)))
+    assert len(bank) >= 30
+    for frame in range(200, 230):
+        assert frame in frames(bank, at=frame)
+
+
+@pytest.mark.parametrize(
+    ("at", "read"),
+    [(0, [2, 10, 20]), (9, [10, 2, 20]), (100, [50, 40, 20]), (31, [40, 20, 50]), (15, [10, 20, 2])],
+)
+def test_the_given_frames_nearest_are_read_first(at: int, read: list[int]) -> None:
+    # Frame 15 lies as far from 10 as from 20: the earlier written counts.
+    bank = bank_of([60], permanent=(2, 10, 20, 40, 50), nearest=3)
+    assert frames(bank, at) == [*read, 60]
+
+
+def test_what_is_read_says_what_it_is() -> None:
+    bank = bank_of([7], permanent=(3,))
+    given, found = bank.read(7)
+    assert (given.frame, given.keys, given.permanent) == (3, "given 3", True)
+    assert (found.frame, found.keys, found.permanent) == (7, "found 7", False)
+
+
+def test_an_object_whose_given_frames_are_far_is_read_all_the_same() -> None:
+    """However many frames of others are nearer."""
+    bank: MemoryBank[str] = MemoryBank(nearest=3)
+    for frame in (0, 5):
+        bank.write(frame, "", {"a": value()}, permanent=True)
+    for frame in range(20, 30):
+        bank.write(frame, "", {"b": value()}, permanent=True)
+    read = list(bank.read(25))
+    assert [memory.frame for memory in read if "b" in memory.values] == [25, 24, 26]
+    assert [memory.frame for memory in read if "a" in memory.values] == [5]
+
+
+def test_a_given_frame_takes_further_objects() -> None:
+    bank: MemoryBank[str] = MemoryBank()
+    bank.write(4, "first", {"a": value(1), "b": value(2)}, permanent=True)
+    bank.write(4, "again", {"b": value(3), "c": value(4)}, permanent=True)
+    (memory,) = bank.read(4)
+    assert memory.keys == "first"
+    assert {name: float(one) for name, one in memory.values.items()} == {"a": 1, "b": 3, "c": 4}
+    assert len(bank) == 1
+
+
+def test_a_bank_keeps_its_own_values() -> None:
+    given, found = {"a": value()}, {"a": value()}
+    bank: MemoryBank[str] = MemoryBank()
+    bank.write(0, "", given, permanent=True)
+    bank.write(1, "", found)
+    given.clear()
+    found["b"] = value()
+    assert [list(memory.values) for memory in bank.read(0)] == [["a"], ["a"]]
+
+
+def test_forgetting_an_object_drops_the_frames_that_had_no_other() -> None:
+    bank: MemoryBank[str] = MemoryBank()
+    bank.write(0, "", {"a": value()}, permanent=True)
+    bank.write(1, "", {"a": value(), "b": value()}, permanent=True)
+    bank.write(2, "", {"b": value()})
+    bank.write(3, "", {"a": value()})
+    bank.forget_object("a")
+    assert {memory.frame: list(memory.values) for memory in bank.read(0)} == {1: ["b"], 2: ["b"]}
+    bank.forget_object("nobody")
+    bank.forget_object("b")
+    assert len(bank) == 0
+
+
+def test_a_fork_has_what_was_given_and_not_what_was_found() -> None:
+    bank = bank_of(range(10, 13), permanent=(0, 5), recent=2, every=7, spaced=1, nearest=1)
+    fork = bank.fork()
+    assert len(fork) == 2
+    # The rules are the same.
+    for frame in range(20, 40):
+        fork.write(frame, "", {"a": value()})
+    assert frames(fork, at=4) == [5, 35, 38, 39]
+
+
+def test_a_fork_and_its_origin_do_not_know_of_one_another() -> None:
+    bank = bank_of(permanent=(0,))
+    fork = bank.fork()
+    fork.write(0, "", {"b": value()}, permanent=True)
+    fork.write(1, "", {"b": value()}, permanent=True)
+    fork.write(2, "", {"b": value()})
+    assert {memory.frame: list(memory.values) for memory in bank.read(0)} == {0: ["a"]}
+    bank.forget_object("a")
+    assert {memory.frame: sorted(memory.values) for memory in fork.read(0)} == {0: ["a", "b"], 1: ["b"], 2: ["b"]}
