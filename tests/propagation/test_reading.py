@@ -100,7 +100,7 @@ def test_of_two_alike_the_nearer_one_counts() -> None:
     values[:, 20] = 1  # row 2, column 4
     found = read_memory(same, [same], [2.0**-1], values, known_of(1, 48))[0, :, 0, 0, 0]
     assert int(found.argmax()) == 20
-    assert float(found[20]) > 0.9
+    assert float(found[20]) > 0.5
     assert float(found[47]) < 0.01
 
 
