@@ -87,8 +87,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--video-url",
         metavar="URL",
-        help="the video's address in Label Studio (default: /data/local-files/?d=VIDEO's name, which it serves from "
-        "its local files root)",
+        help="the video's address in Label Studio (default: /data/local-files/?d=DIRECTORY/NAME, which is served with "
+        "the video's directory as a local storage, and the one above it as the local files root)",
     )
     add_settings(
         parser, "data_dir", "weights_dir", "profile", "device", "keyframe_iou", "embedding_cache_bytes", "threads"
@@ -235,7 +235,9 @@ def _advance(bar: tqdm[NoReturn]) -> None:
 
 
 def _task_data(work: _Work) -> dict[str, object]:
-    address = work.args.video_url or f"/data/local-files/?d={quote(work.args.video.name)}"
+    path = work.args.video.absolute()
+    # Label Studio refuses its local files root itself as a storage: hence the directory before the name.
+    address = work.args.video_url or f"/data/local-files/?d={quote('/'.join((path.parent.name, path.name)))}"
     data: dict[str, object] = {work.config.video_key: address}
     if work.config.frame_rate_key is not None:
         data[work.config.frame_rate_key] = work.timeline.clock.frame_rate

@@ -33,7 +33,9 @@ ALL = ["label_studio.json", "masks", "objects.json", "overlay.mp4"]
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene = moving_boxes_scene(FRAMES, (WIDTH, HEIGHT))
-    return make_clip(tmp_path_factory.mktemp("clip") / "my clip.mp4", scene.frames, fps=FPS)
+    directory = tmp_path_factory.mktemp("clips") / "videos"
+    directory.mkdir()
+    return make_clip(directory / "my clip.mp4", scene.frames, fps=FPS)
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_two_objects_to_files(video, out, tracker, capsys):
     with VideoReader(out / "overlay.mp4") as overlay:
         assert (len(overlay), overlay.width, overlay.height) == (FRAMES, WIDTH, HEIGHT)
     task = read_task(out)
-    assert task["data"] == {"video": "/data/local-files/?d=my%20clip.mp4", "fps": FPS}
+    assert task["data"] == {"video": "/data/local-files/?d=videos/my%20clip.mp4", "fps": FPS}
     assert task["predictions"][0]["model_version"].startswith("keytrack-")
     config = parse_config(LABEL_CONFIG.read_text("utf-8"))
     assert [region.labels for region in parse_regions(task["predictions"][0]["result"], config)] == [
