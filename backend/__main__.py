@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from backend import __version__
 from backend.cli.options import add_settings, settings_from
 from backend.errors import KeytrackError
-from backend.settings import unknown_variables
+from backend.settings import share_processors, unknown_variables
 
 COMMANDS = {
     "serve": "run the backend that Label Studio talks to",
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 2 for a user's mistake, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    share_processors()
     try:
         args = make_parser(arguments).parse_args(arguments)
         _set_up_logging(settings_from(args).log_level)

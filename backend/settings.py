@@ -171,6 +171,16 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("; ".join(problems)) from None  # the chained error would show a token
 
 
+def share_processors() -> None:
+    """Let torch's waiting threads sleep instead of spin; to be called before torch is imported.
+
+    Spinning is what OpenMP does by default, and is a little faster on a machine that has nothing else to do. Where
+    Label Studio or a browser wants a core too, threads that spin keep it from the one they wait for: on two cores a
+    frame then takes five times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that are no setting: most often a typing mistake.
 

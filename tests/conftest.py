@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backend.settings import ENV_PREFIX, Settings, load_settings
+from backend.settings import ENV_PREFIX, Settings, load_settings, share_processors
 from support.require import unavailable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    share_processors()
     config.stash[SETTINGS] = load_settings()
 
 

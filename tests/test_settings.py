@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from backend.cli.options import add_settings, settings_from
 from backend.errors import SettingsError
-from backend.settings import Settings, load_settings, unknown_variables
+from backend.settings import Settings, load_settings, share_processors, unknown_variables
 
 
 def test_defaults(monkeypatch):
@@ -186,3 +186,15 @@ def test_importing_settings_is_cheap_and_silent():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ.copy()
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_torchs_threads_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    share_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_a_wait_policy_of_the_users_own_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    share_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
