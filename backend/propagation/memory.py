@@ -30,9 +30,9 @@ class MemoryBank(Generic[Keys]):
     """Remembered frames of one direction of a track.
 
     Args:
-        recent: the last so many propagated frames are kept.
-        every: older ones are kept where their index is a multiple of it,
-        spaced: and of these the last so many.
+        recent: the last so many propagated frames are kept; 1 or more.
+        every: of older ones those whose index is a multiple of it are kept;
+        spaced: of these in turn the last so many; 1 or more.
         nearest: so many permanent frames are read at a time, those nearest to the frame, and each object's nearest
             one in any case; the rest stay in memory.
     """
@@ -87,4 +87,10 @@ class MemoryBank(Generic[Keys]):
         )
         for memory in self._permanent.values():
             bank.write(memory.frame, memory.keys, memory.values, permanent=True)
+        return bank
+
+    def branch(self) -> MemoryBank[Keys]:
+        """A bank with the same content, to go on by itself."""
+        bank = self.fork()
+        bank._working = [Remembered(one.frame, one.keys, dict(one.values), False) for one in self._working]
         return bank

@@ -91,11 +91,10 @@ class Propagator(Protocol):
         """Take in one frame.
 
         Args:
-            frame: its decode index; the next call's is a neighbour, in either direction, unless no object of
-                ``wanted`` was propagated here.
+            frame: its decode index; a neighbour of the last call's or a few frames on, in either direction.
             encoding: the frame.
             given: masks ``bool (H, W)`` that hold, by object: remembered for good, and what the object is from here on.
-            wanted: the objects to propagate; each was given on this or an earlier call.
+            wanted: the objects to propagate; each was given to this propagator, now or before.
 
         Returns:
             a propagation for each object of ``wanted``.
@@ -105,4 +104,7 @@ class Propagator(Protocol):
         """The picture has changed altogether (a cut): look for every object anew instead of following it."""
 
     def fork(self) -> Propagator:
-        """Another one that shares what was given so far and nothing else."""
+        """Another one that remembers what was given so far and nothing else; it follows no object yet."""
+
+    def branch(self) -> Propagator:
+        """Another one in the same state, to go on by itself."""

@@ -21,17 +21,14 @@ CELLS = 8
 UNSEEN = 0.4
 
 
-def read_memory(
-    query: TokenKeys, memory: Sequence[TokenKeys], priors: Sequence[float], values: Tensor, known: Tensor
-) -> Tensor:
+def read_memory(query: TokenKeys, memory: Sequence[TokenKeys], priors: Sequence[float], values: Tensor) -> Tensor:
     """What the memory says of each cell of the query.
 
     Args:
         query: n tokens.
         memory: the remembered frames, N tokens in all.
         priors: of each, how much a squared token distance takes off a similarity; powers of two.
-        values: (O, N, 4, 4, V) of O objects.
-        known: ``bool`` (O, N), whether the object was known there; what is not is not counted.
+        values: (O, N, 4, 4, V) of O objects, each of which is known on every remembered frame.
 
     Returns:
         (O, n, 4, 4, V): affinity-weighted means, 0 as far as nothing like it was ever seen.
@@ -60,16 +57,10 @@ def read_memory(
     weight = torch.exp((score.view(n * 4, 4, kept * 4) - 1) / TEMPERATURE)
     unseen = torch.exp(torch.tensor((UNSEEN - 1) / TEMPERATURE, device=weight.device))
 
-    chosen = chosen.view(n * 4, kept)
+    weight = weight / (weight.sum(2, keepdim=True) + unseen)
+
     out = values.new_empty((objects, n, 4, 4, channels))
     for row in range(objects):
         said = values[row].flatten(0, 1).flatten(1).index_select(0, chosen.flatten()).view(n * 4, kept * 4, channels)
-        counted = weight if bool(known[row].all()) else weight * _spread(known[row], chosen)
-        total = counted.sum(2, keepdim=True) + unseen
-        out[row] = (torch.bmm(counted, said) / total).view(n, 4, 4, channels)
+        out[row] = torch.bmm(weight, said).view(n, 4, 4, channels)
     return out
-
-
-def _spread(known: Tensor, chosen: Tensor) -> Tensor:
-    """Whether the object was known at each candidate: (N,) and (m, kept) -> (m, 1, kept * 4)."""
-    return known[chosen // 4].repeat_interleave(4, dim=1)[:, None].float()

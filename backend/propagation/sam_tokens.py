@@ -8,7 +8,7 @@ ones, and what is read of the difference corrects its mask on this frame.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.propagation.cues import LEAST, Answer, ask, coverage, on_grid
-from backend.propagation.memory import MemoryBank, Remembered
+from backend.propagation.memory import MemoryBank
 from backend.propagation.propagator import Decoder, Encoded, Propagation
 from backend.propagation.reading import read_memory
 from backend.propagation.token_keys import TokenKeys, make_keys, nest_values, unnest_values
@@ -36,15 +36,21 @@ AGREES = 0.5
 # An object is lost where it is neither certain nor confirmed; found where it is both.
 LOST = (0.45, 0.5)
 FOUND = (0.5, 0.6)
+# And lost where less than this part of what was given last is left of it.
+LEFT = 0.01
 # Frames that are less certain are not remembered.
 REMEMBERED = 0.45
 
 
 @dataclass(eq=False)
 class _Followed:
-    """Where an object was last seen: probabilities (4 rows, 4 columns), and whether it is there still."""
+    """Where an object was last seen: probabilities (4 rows, 4 columns), and whether it is there still.
+
+    ``least`` is the number of cells below which what is left of it is not believed.
+    """
 
     probability: Tensor
+    least: float
     lost: bool = False
 
 
@@ -72,17 +78,24 @@ class SamTokenPropagator:
     Args:
         decoder: the segmenter that made the encodings.
         dtype: of the keys; bfloat16 where the device is faster with it.
+        bank: what it remembers already, and by which rules; by default nothing.
     """
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype, bank: MemoryBank[TokenKeys] | None = None) -> None:
         self._decoder = decoder
         self._dtype = dtype
-        self._bank: MemoryBank[TokenKeys] = bank or MemoryBank()
+        self._bank: MemoryBank[TokenKeys] = MemoryBank() if bank is None else bank
         self._objects: dict[str, _Followed] = {}
 
     def fork(self) -> SamTokenPropagator:
-        """Another one that shares what was given so far and nothing else."""
+        """Another one that remembers what was given so far and nothing else; it follows no object yet."""
         return SamTokenPropagator(self._decoder, self._dtype, self._bank.fork())
+
+    def branch(self) -> SamTokenPropagator:
+        """Another one in the same state, to go on by itself."""
+        other = SamTokenPropagator(self._decoder, self._dtype, self._bank.branch())
+        other._objects = {name: replace(followed) for name, followed in self._objects.items()}
+        return other
 
     def lose(self) -> None:
         """Look for every object anew."""
@@ -107,11 +120,11 @@ class SamTokenPropagator:
         findings |= self._find(frame, encoding, keys, lost, search=True)
         for name, finding in findings.items():
             followed = self._objects[name]
-            bar = FOUND if followed.lost else LOST
             if followed.lost:
-                followed.lost = not (finding.certainty >= bar[0] and finding.agreement >= bar[1])
+                followed.lost = not (finding.certainty >= FOUND[0] and finding.agreement >= FOUND[1])
             else:
-                followed.lost = finding.certainty < bar[0] and finding.agreement < bar[1]
+                followed.lost = finding.certainty < LOST[0] and finding.agreement < LOST[1]
+            followed.lost |= int((finding.probability > 0.5).sum()) < followed.least
             if not followed.lost:
                 followed.probability = finding.probability
         seen = {name: finding for name, finding in findings.items() if not self._objects[name].lost}
@@ -128,7 +141,7 @@ class SamTokenPropagator:
         values = {}
         for name, truth, answer in zip(given, truths, answers, strict=True):
             values[name] = _values(truth, answer.probability if answer else truth, keys)
-            self._objects[name] = _Followed(truth)
+            self._objects[name] = _Followed(truth, LEFT * int((truth > 0.5).sum()))
         self._bank.write(frame, keys, values, permanent=True)
 
     def _find(
@@ -149,11 +162,20 @@ class SamTokenPropagator:
         """(O, 2, 4 rows, 4 columns): what the memory says of the objects, and of SAM's masks of them."""
         if not search:
             keys = keys.take(self._around([self._objects[name].probability for name in names], keys.shape))
-        memories = [memory for memory in self._bank.read(frame) if any(name in memory.values for name in names)]
-        priors = [GIVEN if search else self._prior(abs(frame - memory.frame), memory.permanent) for memory in memories]
-        values, known = zip(*(_recall(memories, name) for name in names), strict=True)
-        said = read_memory(keys, [memory.keys for memory in memories], priors, torch.stack(values), torch.stack(known))
-        return torch.stack([unnest_values(row, keys.index, keys.shape) for row in said])
+        memories = list(self._bank.read(frame))
+        # A frame on which an object was not known must not take candidates from those on which it was.
+        groups: dict[tuple[int, ...], list[str]] = {}
+        for name in names:
+            groups.setdefault(tuple(i for i, one in enumerate(memories) if name in one.values), []).append(name)
+        found: dict[str, Tensor] = {}
+        for places, members in groups.items():
+            known = [memories[place] for place in places]
+            priors = [GIVEN if search else self._prior(abs(frame - one.frame), one.permanent) for one in known]
+            values = torch.stack([torch.cat([one.values[name] for one in known]) for name in members])
+            said = read_memory(keys, [one.keys for one in known], priors, values)
+            for name, row in zip(members, said, strict=True):
+                found[name] = unnest_values(row, keys.index, keys.shape)
+        return torch.stack([found[name] for name in names])
 
     def _prior(self, age: int, permanent: bool) -> float:
         if age <= self._bank.recent:
@@ -193,17 +215,6 @@ class SamTokenPropagator:
             mask = (self._decoder.full_size(lead[None], encoding)[0] > 0).cpu().numpy()
             masks[name] = mask if mask.any() else None
         return masks
-
-
-def _recall(memories: Sequence[Remembered[TokenKeys]], name: str) -> tuple[Tensor, Tensor]:
-    """An object's values (N, 4, 4, 2) in all memories, and ``bool`` (N,) where it has any."""
-    values, known = [], []
-    for memory in memories:
-        index = memory.keys.index
-        found = memory.values.get(name)
-        values.append(torch.zeros((len(index), 4, 4, 2), device=index.device) if found is None else found)
-        known.append(torch.full((len(index),), found is not None, device=index.device))
-    return torch.cat(values), torch.cat(known)
 
 
 def _values(probability: Tensor, segmented: Tensor, keys: TokenKeys) -> Tensor:

@@ -55,14 +55,15 @@ class Follower:
                     self._propagator.lose()
                     self._missing |= wanted
                 previous = frame
-                if not cut and not opened and wanted <= self._missing and len(self._skipped) < SEARCH_EVERY - 1:
+                if (
+                    not (cut or opened or frame == route.frames[-1])
+                    and wanted <= self._missing
+                    and len(self._skipped) < SEARCH_EVERY - 1
+                ):
                     self._skipped.append((frame, image))
                     continue
                 found = self._step(frame, image, wanted)
-                missing = self._missing
-                yield from self._catch_up(route, search=not wanted <= missing and not cut)
-                # Who is absent further back may well be here.
-                self._missing = missing
+                yield from self._catch_up(route, search=not wanted <= self._missing and not cut)
                 yield found
         finally:
             frames.close()
@@ -78,26 +79,36 @@ class Follower:
         return bool(started)
 
     def _step(self, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
-        encoding = self._encode(frame, image)
-        found = self._propagator.step(frame, encoding, {}, sorted(wanted))
-        self._missing = (self._missing - wanted) | {name for name, one in found.items() if one.mask is None}
+        result = self._propagate(self._propagator, frame, image, wanted)
+        self._missing = (self._missing - wanted) | _absent(result)
+        return result
+
+    def _propagate(self, propagator: Propagator, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
+        found = propagator.step(frame, self._encode(frame, image), {}, sorted(wanted))
         return FrameResult(frame, tuple(_observe(name, frame, one) for name, one in sorted(found.items())))
 
     def _catch_up(self, route: Pass, *, search: bool) -> Iterator[FrameResult]:
         """Results of the skipped frames, nearest to the present first where an object has just come back."""
         skipped, self._skipped = self._skipped, []
+        # Who is absent further back may well be here: the way back leaves no trace.
+        back = self._propagator.branch() if search and skipped else None
         for frame, image in reversed(skipped):
             wanted = route.wanted[frame]
-            # Where it was not there yet, it was not there before either.
-            search = search and not wanted <= self._missing
-            if search:
-                yield self._step(frame, image, wanted)
-            else:
+            if back is None:
                 yield FrameResult(frame, tuple(Observation(name, frame, None, _UNSEEN) for name in sorted(wanted)))
+                continue
+            result = self._propagate(back, frame, image, wanted)
+            if wanted <= _absent(result):
+                back = None  # where it is not there yet, it was not there before either
+            yield result
 
 
 # Confidence in the absence on a frame that was not looked at.
 _UNSEEN = 0.5
+
+
+def _absent(result: FrameResult) -> set[str]:
+    return {observation.object_id for observation in result.observations if not observation.present}
 
 
 def _observe(name: str, frame: int, found: Propagation) -> Observation:

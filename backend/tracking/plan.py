@@ -84,7 +84,7 @@ def make_passes(
     for prompt in prompts:
         marked.setdefault(prompt.object_id, []).append(prompt.frame)
     for name, frames in marked.items():
-        way = direction if isinstance(direction, str) else direction[name]
+        way = direction if isinstance(direction, str) else direction.get(name, "both")
         frames.sort()
         for here, following in pairwise(frames):
             middle = (here + following) // 2

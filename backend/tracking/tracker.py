@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from backend.errors import VideoError
 from backend.propagation.propagator import Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Segmenter
@@ -43,8 +44,8 @@ class VideoTracker:
             video: the frames.
             prompts: boxes, points or masks on any frames; several of an object are all heeded.
             span: first and last frame to track, by default the whole video.
-            direction: which way from an object's prompts, for all or by object. Between two prompts of an object
-                it is always tracked.
+            direction: which way from an object's prompts, for all or by object (both for one that is not named).
+                Between two prompts of an object it is always tracked.
             cancelled: asked between frames; True ends the results.
 
         Returns:
@@ -52,7 +53,8 @@ class VideoTracker:
             in turn. Each object has one observation on each frame of its way.
 
         Raises:
-            PromptError: a prompt cannot be used; before any frame is decoded.
+            PromptError: a prompt cannot be used, before any frame is decoded; or nothing can be made out where it
+                marks an object.
             FrameOutOfRange: a prompt or the span lies beyond the video.
             VideoError: a frame cannot be decoded.
         """
@@ -94,7 +96,10 @@ class VideoTracker:
                 way.close()
 
     def _encoder(self, video: VideoReader) -> Callable[[int, ImageArray], Encoding]:
-        state = video.path.stat()
+        try:
+            state = video.path.stat()
+        except OSError as error:
+            raise VideoError(f"{video.path} is gone: {error.strerror}; put it back and track again") from error
         identity = (str(video.path.resolve()), state.st_mtime_ns, state.st_size)
 
         def encode(frame: int, image: ImageArray) -> Encoding:

@@ -22,13 +22,7 @@ def values_of(objects: int, count: int, seed: int = 0, channels: int = 2) -> Ten
     return torch.rand(objects, count, 4, 4, channels, generator=torch.Generator().manual_seed(seed))
 
 
-def known_of(objects: int, count: int) -> Tensor:
-    return torch.ones(objects, count, dtype=torch.bool)
-
-
-def plain(
-    query: TokenKeys, memory: Sequence[TokenKeys], priors: Sequence[float], values: Tensor, known: Tensor
-) -> Tensor:
+def plain(query: TokenKeys, memory: Sequence[TokenKeys], priors: Sequence[float], values: Tensor) -> Tensor:
     """One softmax over all finest cells of all tokens of all frames, and over what was never seen."""
     out = torch.zeros(values.shape[0], len(query), 4, 4, values.shape[-1], dtype=torch.float64)
     for token in range(len(query)):
@@ -45,9 +39,8 @@ def plain(
                 weight = torch.exp((torch.cat(scores).double() - 1) / reading.TEMPERATURE)
                 unseen = torch.exp(torch.tensor((reading.UNSEEN - 1) / reading.TEMPERATURE, dtype=torch.float64))
                 for one in range(values.shape[0]):
-                    counted = weight * known[one][:, None, None]
-                    said = (counted[..., None] * values[one]).sum((0, 1, 2))
-                    out[one, token, cell, pixel] = said / (counted.sum() + unseen)
+                    said = (weight[..., None] * values[one]).sum((0, 1, 2))
+                    out[one, token, cell, pixel] = said / (weight.sum() + unseen)
     return out
 
 
@@ -67,11 +60,9 @@ def test_with_all_candidates_it_is_a_plain_softmax(monkeypatch: pytest.MonkeyPat
     query = keys_of(0).take(chosen)
     memory = [keys_of(0), keys_of(1).take(~chosen)]
     count = sum(map(len, memory))
-    known = known_of(2, count)
-    known[1, :60] = False
     values, priors = values_of(2, count), [2.0**-4, 2.0**-12]
-    found = read_memory(query, memory, priors, values, known)
-    torch.testing.assert_close(found.double(), plain(query, memory, priors, values, known), rtol=1e-4, atol=1e-5)
+    found = read_memory(query, memory, priors, values)
+    torch.testing.assert_close(found.double(), plain(query, memory, priors, values), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "within"), [(torch.float32, 1e-2), (torch.bfloat16, 3e-2)])
@@ -79,7 +70,7 @@ def test_with_all_candidates_it_is_a_plain_softmax(monkeypatch: pytest.MonkeyPat
 def test_what_was_seen_before_has_the_value_it_had(dtype: torch.dtype, within: float, frames: int) -> None:
     memory = [keys_of(seed, dtype) for seed in range(frames)]
     values = values_of(1, 48 * frames)
-    found = read_memory(memory[-1], memory, [NOWHERE] * frames, values, known_of(1, 48 * frames))
+    found = read_memory(memory[-1], memory, [NOWHERE] * frames, values)
     assert found.shape == (1, 48, 4, 4, 2)
     torch.testing.assert_close(found, values[:, -48:], rtol=0, atol=within)
 
@@ -88,7 +79,7 @@ def test_what_has_moved_brings_its_value_along() -> None:
     keys = keys_of(0)
     moved = TokenKeys(keys.coarse.roll(1, 0), keys.middle.roll(1, 0), keys.fine.roll(1, 0), keys.index, keys.shape)
     values = values_of(1, 48)
-    found = read_memory(moved, [keys], [NOWHERE], values, known_of(1, 48))
+    found = read_memory(moved, [keys], [NOWHERE], values)
     torch.testing.assert_close(found, values.roll(1, 1), rtol=0, atol=1e-2)
 
 
@@ -98,39 +89,25 @@ def test_of_two_alike_the_nearer_one_counts() -> None:
     same = TokenKeys(*first, keys.index, keys.shape)
     values = torch.zeros(1, 48, 4, 4, 1)
     values[:, 20] = 1  # row 2, column 4
-    found = read_memory(same, [same], [2.0**-1], values, known_of(1, 48))[0, :, 0, 0, 0]
+    found = read_memory(same, [same], [2.0**-1], values)[0, :, 0, 0, 0]
     assert int(found.argmax()) == 20
     assert float(found[20]) > 0.5
     assert float(found[47]) < 0.01
 
 
 def test_what_was_never_seen_is_next_to_nothing() -> None:
-    found = read_memory(keys_of(5), [keys_of(0)], [NOWHERE], torch.ones(1, 48, 4, 4, 1), known_of(1, 48))
+    found = read_memory(keys_of(5), [keys_of(0)], [NOWHERE], torch.ones(1, 48, 4, 4, 1))
     assert float(found.max()) < 0.2
     assert float(found.mean()) < 0.1
 
 
-def test_an_object_is_told_nothing_by_frames_it_was_not_known_on() -> None:
-    keys, count = keys_of(0), 96
-    known = known_of(2, count)
-    known[0, :48] = False
-    known[1] = False
-    values = torch.ones(2, count, 4, 4, 1)
-    values[:, :48] = 0.5  # what is not known does not count, whatever stands there
-    found = read_memory(keys, [keys, keys], [NOWHERE] * 2, values, known)
-    torch.testing.assert_close(found[0], torch.ones_like(found[0]), rtol=0, atol=1e-2)
-    assert float(found[1].abs().max()) == 0
-
-
 def test_several_objects_are_read_as_each_alone() -> None:
     memory = [keys_of(0), keys_of(1)]
-    query, values, known = keys_of(1), values_of(3, 96), known_of(3, 96)
-    known[1, :48] = False
-    known[2, 48:] = False
-    together = read_memory(query, memory, [NOWHERE, 2.0**-8], values, known)
+    query, values = keys_of(1), values_of(3, 96)
+    together = read_memory(query, memory, [NOWHERE, 2.0**-8], values)
     for one in range(3):
         row = slice(one, one + 1)
-        alone = read_memory(query, memory, [NOWHERE, 2.0**-8], values[row], known[row])
+        alone = read_memory(query, memory, [NOWHERE, 2.0**-8], values[row])
         torch.testing.assert_close(together[row], alone, rtol=1e-5, atol=1e-6)
 
 
@@ -139,10 +116,10 @@ def test_a_memory_smaller_than_the_candidates() -> None:
     one[3, 3] = True
     keys = keys_of(0).take(one)
     values = values_of(1, 1)
-    found = read_memory(keys, [keys], [NOWHERE], values, known_of(1, 1))
+    found = read_memory(keys, [keys], [NOWHERE], values)
     torch.testing.assert_close(found, values, rtol=0, atol=1e-2)
 
 
 def test_every_frame_needs_its_prior() -> None:
     with pytest.raises(ValueError, match="zip"):
-        read_memory(keys_of(0), [keys_of(0)], [], values_of(1, 48), known_of(1, 48))
+        read_memory(keys_of(0), [keys_of(0)], [], values_of(1, 48))

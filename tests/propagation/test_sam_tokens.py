@@ -141,9 +141,6 @@ def test_before_another_object_is_there_it_changes_nothing(room: Room) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="the frame on which another object was given takes candidates of the first one, which is not known there"
-)
 def test_an_object_that_joins_leaves_the_other_as_it_is(room: Room) -> None:
     alone = room.propagator.fork()
     room.give(0, "red")
