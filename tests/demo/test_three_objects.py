@@ -20,7 +20,7 @@ SCENE = Scene(
     ),
     frames=24,
 )
-PRESSES = 40
+PRESSES = 100
 
 
 @pytest.fixture(scope="module")

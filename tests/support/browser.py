@@ -25,7 +25,7 @@ ARGUMENTS = (
 FRAME_STEP = 16  # pixels between two frames on the timeline
 VIDEO = "Htx.annotationStore.selected.names.get('video')"
 REGIONS = """() => Htx.annotationStore.selected.regions.map(region => ({
-    id: region.cleanId, labels: [...region.labels], selected: region.selected,
+    id: region.cleanId, labels: region.labels.filter(label => label !== 'Track'), selected: region.selected,
     score: region.score ?? null, note: region.meta?.text ?? [],
     sequence: JSON.parse(JSON.stringify(region.sequence)),
 }))"""
@@ -110,7 +110,7 @@ class LabelingPage:
         tracks = [region for region in replied if region["type"] == "videorectangle"]
         lengths = {region["id"]: len(region["value"]["sequence"]) for region in tracks}
         self._page.wait_for_function(
-            """lengths => Htx.annotationStore.selected.regions.every(
+            """lengths => !Htx.awaitingSuggestions && Htx.annotationStore.selected.regions.every(
                 region => !(region.cleanId in lengths) || region.sequence.length === lengths[region.cleanId])""",
             arg=lengths,
         )
@@ -118,7 +118,7 @@ class LabelingPage:
         return sent
 
     def regions(self) -> list[dict[str, Any]]:
-        """The regions of the open annotation as the page holds them."""
+        """The regions of the open annotation as the page holds them; Track, which each press switches, is left out."""
         return list(self._page.evaluate(REGIONS))
 
     def timeline_keyframes(self, region_id: str) -> list[int]:
