@@ -98,7 +98,8 @@ class FakePropagator:
     """Finds every object's given mask on every frame but the ``absent`` ones.
 
     Holds its caller to the contract: an object that is wanted was given to this very propagator, and the encoding is
-    the frame's. ``log`` has the steps of one propagator and its branches, ``family`` all propagators that were forked from one.
+    the frame's. ``log`` has the steps of one propagator and its branches, ``family`` all propagators that were forked
+    from one.
     """
 
     def __init__(self, absent: Mapping[str, Collection[int]] | None = None) -> None:
