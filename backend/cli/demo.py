@@ -14,7 +14,7 @@ from backend.cli.options import add_settings, settings_from
 from backend.demo.check import judge, write_contact_sheet
 from backend.demo.project import Clip, Project, demo_clips, make_project
 from backend.demo.studio import Studio
-from backend.demo.trial import Press, Trial, opossum_trial, press_until_complete, street_trial
+from backend.demo.trial import Trial, opossum_trial, press_until_complete, street_trial
 from backend.service.engine import choose
 from backend.settings import Settings
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if not project.has_prediction("street"):
             _say("tracking the car in the street clip, so that there is something to see")
             trial = _trials()[0]
-            _keep(project, trial, press_until_complete(project, trial, clips[0], _say))
+            project.add_prediction(trial.clip, press_until_complete(project, trial, clips[0], _say).replies)
         _greet(studio, project)
         try:
             while True:
@@ -79,7 +79,7 @@ def _check(project: Project, clips: dict[str, Clip], settings: Settings) -> bool
         press = press_until_complete(project, trial, clips[trial.clip], _say)
         verdicts.append(judge(trial, clips[trial.clip], press))
     if not project.has_prediction("street"):
-        _keep(project, verdicts[0].trial, verdicts[0].press)
+        project.add_prediction("street", verdicts[0].press.replies)
     sheet = settings.data_dir / "demo" / "contact-sheet.png"
     write_contact_sheet(sheet, verdicts, clips)
     _say(f"\nLabel Studio {importlib.metadata.version('label-studio')}, through its own interactive endpoint:")
@@ -89,10 +89,6 @@ def _check(project: Project, clips: dict[str, Clip], settings: Settings) -> bool
             _say(f"    {problem}")
     _say(f"contact sheet: {sheet}")
     return all(verdict.passed for verdict in verdicts)
-
-
-def _keep(project: Project, trial: Trial, press: Press) -> None:
-    project.add_prediction(trial.clip, press.replies)
 
 
 def _greet(studio: Studio, project: Project) -> None:
