@@ -22,6 +22,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PAINTING = 300  # milliseconds from a frame's arrival to its picture; only screenshots depend on it
 FRAME_STEP = 16  # pixels between two frames on the timeline
 VIDEO = "Htx.annotationStore.selected.names.get('video')"
 REGIONS = """() => Htx.annotationStore.selected.regions.map(region => ({
@@ -70,7 +71,14 @@ class LabelingPage:
         counter.click()
         counter.locator("input").fill(str(frame))
         counter.locator("input").press("Enter")
-        self._page.wait_for_function(f"() => {VIDEO}.frame === {frame}")
+        self._page.wait_for_function(
+            f"""() => {{
+                const video = document.querySelector('video'), rate = Number({VIDEO}.framerate);
+                return {VIDEO}.frame === {frame} && !video.seeking && video.readyState >= 2
+                    && Math.abs(video.currentTime * rate - {frame - 1}) < 1;
+            }}"""
+        )
+        self._page.wait_for_timeout(PAINTING)
 
     def select_regions_after_creating_them(self) -> None:
         """Switch the setting on, so that t can follow the drawing at once."""
