@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -22,6 +23,8 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]
 Direction = Literal["forward", "backward", "both"]
+
+_SPECK = 0.01
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -83,6 +86,26 @@ class Mask:
         return (x, y, x + width, y + height)
 
 
+    @cached_property
+    def solid_box(self) -> Box | None:
+        """The tight box without specks: connected parts of less than 1 % of the mask; None where it is empty.
+
+        A few pixels that stay behind where an object has been hardly change its mask, and ruin its box.
+        """
+        tight = self.box
+        if tight is None:
+            return None
+        left, top, right, bottom = (int(side) for side in tight)
+        inside = self.array()[top:bottom, left:right].astype(np.uint8)
+        _, _, parts, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
+        solid = parts[1:][parts[1:, cv2.CC_STAT_AREA] >= _SPECK * self.area]
+        if not len(solid):  # nothing but specks
+            return tight
+        x0, y0 = solid[:, cv2.CC_STAT_LEFT], solid[:, cv2.CC_STAT_TOP]
+        x1, y1 = x0 + solid[:, cv2.CC_STAT_WIDTH], y0 + solid[:, cv2.CC_STAT_HEIGHT]
+        return (float(left + x0.min()), float(top + y0.min()), float(left + x1.max()), float(top + y1.max()))
+
+
 @dataclass(frozen=True, eq=False)
 class Prompt:
     """What a human said about one object on one frame: a box, points, a mask, or several of them.
@@ -142,8 +165,8 @@ class Observation:
 
     @property
     def box(self) -> Box | None:
-        """The mask's tight box; None where the object is absent."""
-        return None if self.mask is None else self.mask.box
+        """The box of the mask without specks; None where the object is absent."""
+        return None if self.mask is None else self.mask.solid_box
 
     @property
     def present(self) -> bool:
