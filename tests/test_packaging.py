@@ -30,7 +30,6 @@ REQUIREMENTS = ("requirements.txt", "requirements-demo.txt", "requirements-dev.t
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
-    "scenedetect": "scenedetect-headless",
     "pydantic_core": "pydantic",
     "urllib3": "requests",
     "werkzeug": "flask",
