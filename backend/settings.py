@@ -172,13 +172,18 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def share_processors() -> None:
-    """Let torch's waiting threads sleep instead of spin; to be called before torch is imported.
+    """Make torch a good neighbour; to be called before torch is imported, and never against the user's own choice.
 
+    Waiting threads sleep instead of spin.
     Spinning is what OpenMP does by default, and is a little faster on a machine that has nothing else to do. Where
     Label Studio or a browser wants a core too, threads that spin keep it from the one they wait for: on two cores a
     frame then takes five times as long.
+
+    oneDNN keeps the kernels of the last 1,024 shapes it met. An object's surroundings have another shape on almost
+    every frame, so that a long track would fill it all: about 400 kB each, and of no use.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:

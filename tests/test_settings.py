@@ -198,3 +198,9 @@ def test_a_wait_policy_of_the_users_own_stays(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     share_processors()
     assert os.environ["OMP_WAIT_POLICY"] == "active"
+
+
+def test_kernels_of_shapes_long_gone_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    share_processors()
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) < 1024

@@ -29,6 +29,8 @@ OLD = 2.0**-11
 GIVEN = 2.0**-12
 # Tokens around an object that are searched and remembered: 12 of 16 pixels, of a frame 1024 wide.
 REACH = 12
+# Every new shape costs the matrix product a kernel of its own, in time and in memory.
+STEP = 4
 # The part of SAM's corrected mask in the result, where the readout is wholly undecided.
 TRUST = 0.7
 # Below this overlap with the readout SAM speaks of something else.
@@ -197,10 +199,7 @@ class SamTokenPropagator:
             if not bool(tokens.any()):
                 return torch.ones_like(near)
             rows, columns = tokens.any(1).nonzero()[:, 0], tokens.any(0).nonzero()[:, 0]
-            near[
-                max(0, int(rows[0]) - REACH) : int(rows[-1]) + REACH + 1,
-                max(0, int(columns[0]) - REACH) : int(columns[-1]) + REACH + 1,
-            ] = True
+            near[_widened(rows), _widened(columns)] = True
         return near
 
     def _masks(self, probabilities: Mapping[str, Tensor], encoding: Encoded) -> dict[str, BoolArray | None]:
@@ -215,6 +214,12 @@ class SamTokenPropagator:
             mask = (self._decoder.full_size(lead[None], encoding)[0] > 0).cpu().numpy()
             masks[name] = mask if mask.any() else None
         return masks
+
+
+def _widened(taken: Tensor) -> slice:
+    """From the first to the last of ascending numbers and :data:`REACH` beyond, in steps that keep shapes few."""
+    first, last = int(taken[0]) - REACH, int(taken[-1]) + REACH + 1
+    return slice(max(0, first // STEP * STEP), -(-last // STEP) * STEP)
 
 
 def _values(probability: Tensor, segmented: Tensor, keys: TokenKeys) -> Tensor:
