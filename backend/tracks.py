@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -91,8 +92,6 @@ class Mask:
 
         A few pixels that stay behind where an object has been hardly change its mask, and ruin its box.
         """
-        import cv2  # not there where label-studio-ml's old pins rule, and not needed to speak of boxes
-
         tight = self.box
         if tight is None:
             return None

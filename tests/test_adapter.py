@@ -24,8 +24,9 @@ PACKAGES = [
     "redis",  # it imports these two without declaring them
     "rq",
     "numpy",
-    "av>=17.1,<19",
+    "av>=18.1,<19",
     "pycocotools",
+    "opencv-python-headless",
     "requests",
     "pydantic>=2.10,<3",
     "pydantic-settings",
