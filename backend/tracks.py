@@ -6,7 +6,6 @@ Frames are 0-based decode indices, boxes are ``xyxy`` float pixels of the displa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -61,11 +60,6 @@ class Mask:
         encoded = coco.encode(np.asfortranarray(np.asarray(mask, dtype=bool), dtype=np.uint8))
         height, width = encoded["size"]
         return cls((int(height), int(width)), encoded["counts"])
-
-    @property
-    def rle(self) -> dict[str, object]:
-        """COCO's dictionary form with ``counts`` as text."""
-        return {"size": list(self.size), "counts": self.counts.decode("ascii")}
 
     def array(self) -> BoolArray:
         """Decode to ``bool (H, W)``."""
@@ -206,6 +200,3 @@ class Keyframe:
     box: Box
     enabled: bool = True
     rotation: float = 0.0
-
-
-Tracks = Mapping[str, Track]
