@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from backend.export.colours import Colour, bright_colours
 from backend.export.tracked import TrackedObject, tracked_frames
 from backend.tracks import BoolArray, Box, ImageArray, Observation
-from backend.video.reader import VideoReader
+from backend.video.frames import Frames
 from backend.video.writer import VideoWriter
 
 FILL, DOUBTFUL_FILL = 0.45, 0.2
@@ -21,7 +21,7 @@ _DASH = 5  # in line widths
 
 def write_overlay(
     path: Path,
-    video: VideoReader,
+    video: Frames,
     objects: Sequence[TrackedObject],
     *,
     doubtful: float,

@@ -14,7 +14,7 @@ from backend.settings import Settings
 from backend.tracks import Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
-    from backend.video.reader import VideoReader
+    from backend.video.frames import Frames
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Tracker(Protocol):
 
     def track(
         self,
-        video: VideoReader,
+        video: Frames,
         prompts: Sequence[Prompt],
         *,
         span: tuple[int, int] | None = None,

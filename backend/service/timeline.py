@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backend.video.clock import FrameClock
-from backend.video.reader import VideoReader
+from backend.video.frames import Frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Timeline:
     warnings: tuple[str, ...]
 
     @classmethod
-    def of(cls, video: VideoReader, frame_rate: float | None) -> Timeline:
+    def of(cls, video: Frames, frame_rate: float | None) -> Timeline:
         """The timeline of ``video`` at the frame rate that Label Studio takes; None is its default.
 
         Raises:

@@ -8,7 +8,7 @@ from backend.propagation.propagator import Encoded, Propagation, Propagator
 from backend.tracking.plan import Pass
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
 from backend.video.ahead import read_ahead
-from backend.video.reader import VideoReader
+from backend.video.frames import Frames
 from backend.video.shots import Shots
 
 # While nothing is there to follow, only every so many frames are looked at.
@@ -28,7 +28,7 @@ class Follower:
         given: the prompted masks by frame and object.
     """
 
-    def __init__(self, video: VideoReader, encode: Encode, propagator: Propagator, given: Given) -> None:
+    def __init__(self, video: Frames, encode: Encode, propagator: Propagator, given: Given) -> None:
         self._video = video
         self._encode = encode
         self._propagator = propagator

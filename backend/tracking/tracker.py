@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from backend.errors import VideoError
 from backend.propagation.propagator import Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Segmenter
@@ -12,7 +11,7 @@ from backend.tracking.follow import Follower
 from backend.tracking.initial import initial_masks
 from backend.tracking.plan import Pass, by_frame, clamp_span, make_passes, take_turns
 from backend.tracks import BoolArray, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
-from backend.video.reader import VideoReader
+from backend.video.frames import Frames
 
 
 class VideoTracker:
@@ -31,7 +30,7 @@ class VideoTracker:
 
     def track(
         self,
-        video: VideoReader,
+        video: Frames,
         prompts: Sequence[Prompt],
         *,
         span: tuple[int, int] | None = None,
@@ -66,7 +65,7 @@ class VideoTracker:
 
     def _track(
         self,
-        video: VideoReader,
+        video: Frames,
         marked: Mapping[int, Mapping[str, Prompt]],
         passes: Sequence[Pass],
         cancelled: Callable[[], bool],
@@ -95,12 +94,8 @@ class VideoTracker:
             for way in ways:
                 way.close()
 
-    def _encoder(self, video: VideoReader) -> Callable[[int, ImageArray], Encoding]:
-        try:
-            state = video.path.stat()
-        except OSError as error:
-            raise VideoError(f"{video.path} is gone: {error.strerror}; put it back and track again") from error
-        identity = (str(video.path.resolve()), state.st_mtime_ns, state.st_size)
+    def _encoder(self, video: Frames) -> Callable[[int, ImageArray], Encoding]:
+        identity = video.identity()
 
         def encode(frame: int, image: ImageArray) -> Encoding:
             return self._cache.get((identity, frame), lambda: self._segmenter.encode(image))

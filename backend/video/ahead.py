@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import Protocol
 
 from backend.tracks import ImageArray
+from backend.video.frames import FrameSource
 
 # How long a thread waits on a full queue before it looks whether it should end.
 _POLL_SECONDS = 0.05
-
-
-class FrameSource(Protocol):
-    """What a :class:`~backend.video.reader.VideoReader` is to this module."""
-
-    def frame(self, index: int) -> ImageArray:
-        """The RGB image ``uint8 (H, W, 3)`` of a frame."""
-        ...
 
 
 def read_ahead(

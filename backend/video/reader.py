@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -13,10 +13,11 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from backend.errors import FrameOutOfRange, VideoError
+from backend.errors import VideoError
 from backend.tracks import ImageArray
 from backend.video.cache import FrameCache
 from backend.video.cursor import Cursor
+from backend.video.frames import check_index, check_range, file_state
 from backend.video.packets import (
     PacketIndex,
     PacketTable,
@@ -130,7 +131,7 @@ class VideoReader:
             FrameOutOfRange: there is no such frame.
             VideoError: the file can no longer be read, or the reader is closed.
         """
-        self._check(index)
+        check_index(index, len(self), self.path.name)
         with self._lock:
             if self._closed:
                 raise VideoError(f"{self.path.name} was closed")
@@ -148,20 +149,25 @@ class VideoReader:
             FrameOutOfRange: at once, where the range leaves the video.
         """
         indices = range(start, stop, step)
-        for index in indices[:1], indices[-1:]:
-            for end in index:
-                self._check(end)
+        check_range(indices, len(self), self.path.name)
         return ((index, self.frame(index)) for index in indices)
+
+    def identity(self) -> Hashable:
+        """The file, its size and its time of change.
+
+        Raises:
+            VideoError: it is gone.
+        """
+        try:
+            return file_state(self.path)
+        except OSError as error:
+            raise VideoError(f"{self.path} is gone: {error.strerror}; put it back and track again") from error
 
     def index_at(self, seconds: float) -> int:
         """The frame on screen at a time: the last whose timestamp is not later; 0 before the first."""
         # Half a microsecond, since browsers count in microseconds.
         found = int(np.searchsorted(self.timestamps, seconds + 0.5e-6, side="right")) - 1
         return min(max(found, 0), len(self) - 1)
-
-    def _check(self, index: int) -> None:
-        if not 0 <= index < len(self):
-            raise FrameOutOfRange(f"{self.path.name} has no frame {index}: it has {len(self)}, the first is 0")
 
     def _warn(self, sentence: str | None) -> None:
         if sentence is not None and sentence not in self._warnings:

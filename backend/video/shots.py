@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.tracks import ImageArray
+from backend.video.frames import FrameSource
 
 Array = npt.NDArray[np.float32]
 Value = TypeVar("Value")
@@ -43,16 +44,6 @@ _SAME_AGAIN = 0.65
 _DISSOLVE = 8
 _STEADY = 0.4
 _REMEMBERED = 64
-
-
-class FrameSource(Protocol):
-    """What a :class:`~backend.video.reader.VideoReader` is to this module."""
-
-    def __len__(self) -> int: ...
-
-    def frame(self, index: int) -> ImageArray:
-        """The RGB image ``uint8 (H, W, 3)`` of a frame."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

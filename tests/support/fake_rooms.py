@@ -13,6 +13,7 @@ from torch import Tensor
 from backend.propagation.propagator import Encoded, Propagation
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation, Segmenter
 from backend.tracks import BoolArray, ImageArray
+from backend.video.frames import file_state
 from backend.video.reader import VideoReader
 
 WIDTH, HEIGHT = 64, 48
@@ -44,6 +45,9 @@ class FakeVideo:
         image[HEIGHT // 2 :] //= 1 + shot % 2 * 2
         image[0, 0] = (index // 256, index % 256, 0)
         return image
+
+    def identity(self) -> tuple[str, int, int]:
+        return file_state(self.path)
 
     @property
     def as_reader(self) -> VideoReader:

@@ -1,0 +1,92 @@
+"""The seam: a video, whatever its frames come from."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.errors import FrameOutOfRange
+from backend.tracks import ImageArray
+
+
+class FrameSource(Protocol):
+    """Random access to frames, and no more."""
+
+    def __len__(self) -> int: ...
+
+    def frame(self, index: int) -> ImageArray:
+        """The RGB image ``uint8 (H, W, 3)`` of a frame, an array of the caller's own.
+
+        Raises:
+            FrameOutOfRange: there is no such frame.
+            VideoError: it can no longer be read.
+        """
+
+
+class Frames(FrameSource, Protocol):
+    """Random access to upright RGB frames of one size, in bounded memory, safe to share between threads."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the directory of the images."""
+
+    @property
+    def width(self) -> int:
+        """Pixels of the displayed frame."""
+
+    @property
+    def height(self) -> int:
+        """Pixels of the displayed frame."""
+
+    @property
+    def fps(self) -> float:
+        """Average frames per second."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+
+    @property
+    def timestamps(self) -> npt.NDArray[np.float64]:
+        """``(N,)`` ascending presentation seconds."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong without making the frames unreadable, in sentences for the user."""
+
+    def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
+        """``(index, image)`` of ``range(start, stop, step)``; raises FrameOutOfRange at once where that leaves the video.
+        """
+
+    def identity(self) -> Hashable:
+        """What tells these frames from any others, and from earlier ones in the same place.
+
+        Raises:
+            VideoError: they are gone.
+        """
+
+
+def check_index(index: int, count: int, name: str) -> None:
+    """Refuse a frame that a video of ``count`` frames does not have.
+
+    Raises:
+        FrameOutOfRange: the message says which frames ``name`` has.
+    """
+    if not 0 <= index < count:
+        raise FrameOutOfRange(f"{name} has no frame {index}: it has {count}, the first is 0")
+
+
+def check_range(indices: range, count: int, name: str) -> None:
+    """Refuse a range that leaves a video of ``count`` frames; see :func:`check_index`."""
+    for end in (*indices[:1], *indices[-1:]):
+        check_index(end, count, name)
+
+
+def file_state(path: Path) -> tuple[str, int, int]:
+    """A file's place, time of change and size. Raises OSError where there is none."""
+    state = path.stat()
+    return (str(path.resolve()), state.st_mtime_ns, state.st_size)

@@ -1,0 +1,95 @@
+"""Images in their order, as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from backend.errors import VideoError
+from backend.tracks import ImageArray
+from backend.video.frames import check_index, check_range, file_state
+from backend.video.source import MAX_PIXELS, MAX_SIDE
+
+
+class ImageSequence:
+    """Frames that lie as image files in one directory, or in several; see :class:`backend.video.frames.Frames`.
+
+    Each is read when it is asked for, must have the size of the first, and is turned as its camera noted (EXIF), which
+    is how browsers show it.
+    """
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, images: Sequence[Path], *, fps: float = 24.0) -> None:
+        """
+        Args:
+            images: the files, in the order of the frames.
+            fps: frames per second.
+
+        Raises:
+            VideoError: no image at all, or the first cannot be read.
+        """
+        if not images:
+            raise VideoError("there are no images to make a video of")
+        self._images = tuple(images)
+        self.path = self._images[0].parent
+        self.fps = fps
+        self.timestamps: npt.NDArray[np.float64] = np.arange(len(self._images)) / fps
+        self.timestamps.setflags(write=False)
+        self.duration = len(self._images) / fps
+        self.height, self.width = _read(self._images[0]).shape[:2]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def frame(self, index: int) -> ImageArray:
+        """The RGB image ``uint8 (H, W, 3)`` of a frame.
+
+        Raises:
+            FrameOutOfRange: there is no such frame.
+            VideoError: the file cannot be read, or its size is not the first one's.
+        """
+        check_index(index, len(self), self.path.name)
+        image = _read(self._images[index])
+        if image.shape[:2] != (self.height, self.width):
+            raise VideoError(
+                f"{self._images[index]} is {image.shape[1]} x {image.shape[0]} pixels, the first image "
+                f"{self.width} x {self.height}; bring them to one size"
+            )
+        return image
+
+    def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
+        """``(index, image)`` of the frames ``range(start, stop, step)``; the step may be negative.
+
+        Raises:
+            FrameOutOfRange: at once, where the range leaves the sequence.
+        """
+        indices = range(start, stop, step)
+        check_range(indices, len(self), self.path.name)
+        return ((index, self.frame(index)) for index in indices)
+
+    def identity(self) -> Hashable:
+        """The files, with their sizes and times of change.
+
+        Raises:
+            VideoError: one is gone.
+        """
+        try:
+            return tuple(file_state(path) for path in self._images)
+        except OSError as error:
+            raise VideoError(f"{error.filename} is gone: {error.strerror}; put it back") from error
+
+
+def _read(path: Path) -> ImageArray:
+    try:
+        with Image.open(path) as image:
+            # The size stands in the header: nothing is allocated for an absurd one.
+            if max(image.size) > MAX_SIDE or image.size[0] * image.size[1] > MAX_PIXELS:
+                raise VideoError(f"{path} is {image.size[0]} x {image.size[1]} pixels; that is too large")
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{path} cannot be read as an image ({error})") from error
