@@ -73,6 +73,12 @@ class WeightsError(KeytrackError):
     code = "no-weights"
 
 
+class DatasetError(KeytrackError):
+    """A dataset, an export or a table of measurements is not what its format asks for; the message has the place."""
+
+    code = "bad-dataset"
+
+
 class OutputError(KeytrackError):
     """Results cannot be written: the place is taken or forbidden, the disk is full, a format cannot hold them."""
 

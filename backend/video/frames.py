@@ -59,8 +59,7 @@ class Frames(FrameSource, Protocol):
         """What is wrong without making the frames unreadable, in sentences for the user."""
 
     def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
-        """``(index, image)`` of ``range(start, stop, step)``; raises FrameOutOfRange at once where that leaves the video.
-        """
+        """``(index, image)`` of ``range(start, stop, step)``; FrameOutOfRange at once where that leaves the video."""
 
     def identity(self) -> Hashable:
         """What tells these frames from any others, and from earlier ones in the same place.

@@ -1,0 +1,1 @@
+"""Yardsticks: accuracy, association, annotator effort, speed."""
