@@ -80,8 +80,14 @@ class ChoicesItem(Incoming):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse(model: type[Model], value: object, path: str) -> Model:
+def parse(model: type[Model], value: object, path: str = "", *, secret: bool = False) -> Model:
     """``value``, which was found at ``path`` in the payload, as a ``model``.
+
+    Args:
+        model: what it should be.
+        value: what came.
+        path: of the value; empty for a whole body.
+        secret: it may hold tokens, so that messages get paths and no values.
 
     Raises:
         PayloadError: something is missing or has the wrong type; the message names its path and what was found.
@@ -91,5 +97,5 @@ def parse(model: type[Model], value: object, path: str) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        found = "" if first["type"] == "missing" else f"; found {_shortened.repr(first['input'])}"
-        raise PayloadError(f"{where}: {first['msg']}{found}") from None
+        found = "" if secret or first["type"] == "missing" else f"; found {_shortened.repr(first['input'])}"
+        raise PayloadError(f"{where.removeprefix('.') or 'the body'}: {first['msg']}{found}") from None

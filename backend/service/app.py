@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend.errors import KeytrackError, PayloadError, UnavailableError, WeightsError
 from backend.model import Keytrack
-from backend.service.payloads import PredictRequest, SetupRequest, WebhookRequest, parse
+from backend.service.payloads import PredictRequest, SetupRequest, WebhookRequest, parse_body
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def create_app(keytrack: Keytrack, *, max_body_bytes: int = MAX_BODY_BYTES) -> F
 
     @app.post("/setup")
     def setup() -> Response:
-        body = parse(SetupRequest, _json())
+        body = parse_body(SetupRequest, _json())
         keytrack.remember(body.project, body.hostname, body.access_token, body.extra_params)
         return jsonify(model_version=keytrack.model_version)
 
@@ -40,7 +40,7 @@ def create_app(keytrack: Keytrack, *, max_body_bytes: int = MAX_BODY_BYTES) -> F
 
     @app.post("/predict")
     def predict() -> Response:
-        body = parse(PredictRequest, _json())
+        body = parse_body(PredictRequest, _json())
         context = body.params.context if body.params is not None else None
         results = keytrack.predict(body.tasks, context, project=body.project, label_config=body.label_config)
         return jsonify(results=results, model_version=keytrack.model_version)
@@ -48,7 +48,7 @@ def create_app(keytrack: Keytrack, *, max_body_bytes: int = MAX_BODY_BYTES) -> F
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
         payload = _json()
-        event = parse(WebhookRequest, payload).action
+        event = parse_body(WebhookRequest, payload).action
         keytrack.fit(event, payload)
         return jsonify(status="ok"), 200
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from backend.errors import PayloadError
-from backend.labelstudio.payload import Incoming
+from backend.labelstudio.payload import Incoming, Model, parse
 
 
 def _identifier(value: object) -> object:
@@ -71,20 +71,13 @@ class WebhookRequest(Incoming):
     action: str
 
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def parse(model: type[Model], body: object) -> Model:
-    """``body`` as a ``model``. Bodies hold tokens, so that messages and logs get paths, not values.
+def parse_body(model: type[Model], body: object) -> Model:
+    """A request's body as a ``model``. Bodies hold tokens, so that messages and logs get paths, not values.
 
     Raises:
         PayloadError: something is missing or has the wrong type; the message names the path of the first such thing.
     """
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise PayloadError(f"{_path(first['loc'])}: {first['msg']}") from None
+    return parse(model, body, secret=True)
 
 
 def parse_tasks(tasks: object) -> list[Task]:
@@ -93,7 +86,7 @@ def parse_tasks(tasks: object) -> list[Task]:
     Raises:
         PayloadError: it is no list of tasks.
     """
-    return parse(_Tasks, {"tasks": tasks}).tasks
+    return parse_body(_Tasks, {"tasks": tasks}).tasks
 
 
 def check_text(text: str, path: str) -> str:
@@ -112,10 +105,3 @@ def project_of(project: str | None, task: Task | None = None) -> str:
     """A project's id. Label Studio writes ``<id>.<time of creation>`` in some places and the id alone in others."""
     named = project or (task.project if task is not None else None) or ""
     return named.partition(".")[0]
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path or "the body"
