@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
 from backend import checkpoints
+from backend.propagation.propagator import Decoder, Propagator
 from backend.propagation.sam_tokens import SamTokenPropagator
 from backend.segmentation.build import build_segmenter, fast_dtype
 from backend.segmentation.cache import EncodingCache
+from backend.segmentation.segmenter import Segmenter
 from backend.settings import Settings
 from backend.tracking.tracker import VideoTracker
 
 
-def build_tracker(settings: Settings) -> VideoTracker:
+@dataclass(frozen=True, eq=False)
+class Models:
+    """What a profile tracks with: the segmenter, and a propagator without memory that asks the decoder it is given."""
+
+    segmenter: Segmenter
+    new_propagator: Callable[[Decoder], Propagator]
+
+
+def load_models(settings: Settings) -> Models:
     """Load the models of the ``lite`` profile: MobileSAM, and propagation by its tokens.
 
     Args:
@@ -21,7 +35,14 @@ def build_tracker(settings: Settings) -> VideoTracker:
     """
     path = checkpoints.fetch("mobile_sam", settings.weights_dir)
     segmenter = build_segmenter("mobile_sam", checkpoints.load_state(path), settings.device)
-    dtype = fast_dtype(settings.device)
+    return Models(segmenter, partial(SamTokenPropagator, dtype=fast_dtype(settings.device)))
+
+
+def build_tracker(settings: Settings) -> VideoTracker:
+    """A tracker of the models that :func:`load_models` loads, with the settings' cache of encodings."""
+    models = load_models(settings)
     return VideoTracker(
-        segmenter, lambda: SamTokenPropagator(segmenter, dtype), EncodingCache(settings.embedding_cache_bytes)
+        models.segmenter,
+        partial(models.new_propagator, models.segmenter),
+        EncodingCache(settings.embedding_cache_bytes),
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from backend.propagation.propagator import Encoded, Propagation, Propagator
 from backend.tracking.plan import Pass
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
-from backend.video.ahead import read_ahead
+from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames
 from backend.video.shots import Shots
 
@@ -26,13 +26,17 @@ class Follower:
         encode: encodes a frame, or recalls its encoding.
         propagator: a fork of the one that was given the prompted masks.
         given: the prompted masks by frame and object.
+        ahead: hands out the frames of a pass.
     """
 
-    def __init__(self, video: Frames, encode: Encode, propagator: Propagator, given: Given) -> None:
+    def __init__(
+        self, video: Frames, encode: Encode, propagator: Propagator, given: Given, ahead: Ahead = read_ahead
+    ) -> None:
         self._video = video
         self._encode = encode
         self._propagator = propagator
         self._given = given
+        self._ahead = ahead
         self._shots = Shots(video)
         self._missing: set[str] = set()
         self._skipped: list[tuple[int, ImageArray]] = []
@@ -40,7 +44,7 @@ class Follower:
     def follow(self, route: Pass) -> Generator[FrameResult, None, None]:
         """Results in the order of the pass; frames on which nothing was found may come late, but all come."""
         previous: int | None = None
-        frames = read_ahead(self._video, route.frames)
+        frames = self._ahead(self._video, route.frames)
         try:
             for frame, image in frames:
                 wanted = route.wanted[frame]

@@ -11,6 +11,7 @@ from backend.tracking.follow import Follower
 from backend.tracking.initial import initial_masks
 from backend.tracking.plan import Pass, by_frame, clamp_span, make_passes, take_turns
 from backend.tracks import BoolArray, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
+from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames
 
 
@@ -21,12 +22,21 @@ class VideoTracker:
         segmenter: makes masks of prompts, and the encodings that the propagator reads.
         new_propagator: a propagator without memory.
         cache: keeps encodings from one call to the next.
+        ahead: hands out the frames of a pass; by default a thread decodes the next ones meanwhile.
     """
 
-    def __init__(self, segmenter: Segmenter, new_propagator: Callable[[], Propagator], cache: EncodingCache) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        new_propagator: Callable[[], Propagator],
+        cache: EncodingCache,
+        *,
+        ahead: Ahead = read_ahead,
+    ) -> None:
         self._segmenter = segmenter
         self._new_propagator = new_propagator
         self._cache = cache
+        self._ahead = ahead
 
     def track(
         self,
@@ -87,7 +97,7 @@ class VideoTracker:
                     for name, (mask, score) in sorted(masks.items())
                 ),
             )
-        ways = [Follower(video, encode, propagator.fork(), given).follow(route) for route in passes]
+        ways = [Follower(video, encode, propagator.fork(), given, self._ahead).follow(route) for route in passes]
         try:
             yield from take_turns(ways, cancelled)
         finally:

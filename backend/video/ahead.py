@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from queue import Full, Queue
 from threading import Event, Thread
 
 from backend.tracks import ImageArray
 from backend.video.frames import FrameSource
+
+Ahead = Callable[[FrameSource, Iterable[int]], Generator[tuple[int, ImageArray], None, None]]
+"""Yields ``(index, image)`` of the indices in their order, however they are made ready; see :func:`read_ahead`."""
 
 # How long a thread waits on a full queue before it looks whether it should end.
 _POLL_SECONDS = 0.05

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.plan import TURN
 from backend.tracking.tracker import VideoTracker
-from backend.tracks import Direction, FrameResult, Observation, Point, Prompt, box_iou
+from backend.tracks import Direction, FrameResult, ImageArray, Observation, Point, Prompt, box_iou
+from backend.video.frames import FrameSource
 from backend.video.reader import VideoReader
 from support.clips import SceneObject, make_clip, moving_boxes_scene
 from support.fake_rooms import HEIGHT, WIDTH, FakePropagator, FakeSegmenter, FakeVideo
@@ -124,6 +125,20 @@ def test_frames_without_the_object_are_told_too(absent: range) -> None:
 def test_span() -> None:
     found = collected(Room(50).track(boxed("a", 12), span=(9, 20)))
     assert sorted(frame for _, frame in found) == list(range(9, 21))
+
+
+def test_the_frames_of_a_pass_may_be_made_ready_elsewhere() -> None:
+    asked: list[list[int]] = []
+
+    def ahead(frames: FrameSource, indices: Iterable[int]) -> Generator[tuple[int, ImageArray], None, None]:
+        asked.append(list(indices))
+        yield from ((index, frames.frame(index)) for index in asked[-1])
+
+    video, segmenter = FakeVideo(6), FakeSegmenter()
+    tracker = VideoTracker(segmenter.as_segmenter, FakePropagator, EncodingCache(10**6), ahead=ahead)
+    found = collected(tracker.track(video.as_reader, [boxed("a", 2)]))
+    assert sorted(frame for _, frame in found) == list(range(6))
+    assert asked == [[3, 4, 5], [1, 0]]
 
 
 def test_a_video_of_one_frame() -> None:
