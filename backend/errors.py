@@ -38,9 +38,16 @@ class PromptError(KeytrackError):
 
 
 class PayloadError(KeytrackError):
-    """A request's payload has a missing field or one of the wrong type; the message gives its path."""
+    """A request's payload has a missing field or one of the wrong type; the message gives its path.
+
+    ``path`` is the same path by itself, such as ``result[2].value.x``, where it is known.
+    """
 
     code = "bad-payload"
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class LabelConfigError(KeytrackError):
@@ -83,6 +90,12 @@ class OutputError(KeytrackError):
     """Results cannot be written: the place is taken or forbidden, the disk is full, a format cannot hold them."""
 
     code = "bad-output"
+
+
+class MeasuringError(KeytrackError):
+    """A measurement ended without a result: it ran out of memory, or the process that made it failed."""
+
+    code = "not-measured"
 
 
 class UnavailableError(KeytrackError):

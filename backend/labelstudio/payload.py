@@ -98,4 +98,5 @@ def parse(model: type[Model], value: object, path: str = "", *, secret: bool = F
         first = error.errors(include_url=False)[0]
         where = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
         found = "" if secret or first["type"] == "missing" else f"; found {_shortened.repr(first['input'])}"
-        raise PayloadError(f"{where.removeprefix('.') or 'the body'}: {first['msg']}{found}") from None
+        where = where.removeprefix(".")
+        raise PayloadError(f"{where or 'the body'}: {first['msg']}{found}", where) from None

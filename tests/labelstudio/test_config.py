@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from backend.errors import LabelConfigError, PayloadError
-from backend.labelstudio.config import MAX_CHARACTERS, VideoConfig, parse_config
+from backend.labelstudio.config import VideoConfig, parse_config
+from backend.labelstudio.tags import MAX_CHARACTERS
 
 RECOMMENDED = Path(__file__).parents[2] / "labelstudio_config" / "video_boxes.xml"
 
