@@ -143,6 +143,14 @@ class Prompt:
                 raise PromptError(f"{where}: the mask is empty")
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a detector says of a frame: a box that holds an object, and how sure it is; the scale is the detector's."""
+
+    box: Box
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
 class Observation:
     """One object on one frame, as a human or a model sees it.

@@ -103,6 +103,9 @@ class Propagator(Protocol):
     def lose(self) -> None:
         """The picture has changed altogether (a cut): look for every object anew instead of following it."""
 
+    def forget(self, names: Collection[str]) -> None:
+        """Drop all that is remembered of objects; none is wanted again before it is given anew."""
+
     def fork(self) -> Propagator:
         """Another one that remembers what was given so far and nothing else; it follows no object yet."""
 

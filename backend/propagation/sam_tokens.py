@@ -104,6 +104,12 @@ class SamTokenPropagator:
         for followed in self._objects.values():
             followed.lost = True
 
+    def forget(self, names: Collection[str]) -> None:
+        """Drop all that is remembered of objects."""
+        for name in names:
+            self._bank.forget_object(name)
+            self._objects.pop(name, None)
+
     @torch.inference_mode()
     def step(
         self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]

@@ -11,7 +11,7 @@ from backend import checkpoints
 from backend.errors import SettingsError
 from backend.service.jobs import Job
 from backend.settings import Settings
-from backend.tracks import Direction, FrameResult, Prompt
+from backend.tracks import Detection, Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
     from backend.video.frames import Frames
@@ -34,6 +34,15 @@ class Tracker(Protocol):
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """Results as they come, nearest to the prompts first."""
+
+    def track_detections(
+        self,
+        video: Frames,
+        detections: Mapping[int, Sequence[Detection]],
+        *,
+        cancelled: Callable[[], bool] = ...,
+    ) -> Iterator[FrameResult]:
+        """A result for every frame, in order, and later ones of earlier frames."""
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from backend.propagation.propagator import Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Segmenter
+from backend.tracking.detected import DetectionFollower
 from backend.tracking.follow import Follower
 from backend.tracking.initial import initial_masks
+from backend.tracking.lives import DEFAULT_RULES, Rules
+from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, make_passes, take_turns
-from backend.tracks import BoolArray, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
+from backend.tracks import BoolArray, Detection, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
-from backend.video.frames import Frames
+from backend.video.frames import Frames, check_index
 
 
 class VideoTracker:
@@ -73,6 +76,39 @@ class VideoTracker:
             prompt.validate(video.width, video.height)
         return self._track(video, marked, make_passes(prompts, reach, direction), cancelled)
 
+    def track_detections(
+        self,
+        video: Frames,
+        detections: Mapping[int, Sequence[Detection]],
+        *,
+        rules: Rules = DEFAULT_RULES,
+        match: Matcher = match_by_overlap,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[FrameResult]:
+        """Track what a detector found, forwards from the first frame; names are given here.
+
+        Args:
+            video: the frames.
+            detections: by frame. An empty sequence says that there is nothing; a frame without any was not looked at.
+            rules: when tracks begin, continue and end.
+            match: tells which detection shows which object.
+            cancelled: asked between frames; True ends the results.
+
+        Returns:
+            a result for every frame, in order. What is settled only later (that a new object is one, that one was
+            still there while it was not detected) comes in further results, of earlier frames.
+
+        Raises:
+            FrameOutOfRange: a detection lies beyond the video.
+            VideoError: a frame cannot be decoded.
+        """
+        for frame in detections:
+            check_index(frame, len(video), video.path.name)
+        follower = DetectionFollower(
+            video, self._encoder(video), self._segmenter, self._new_propagator(), rules, match, self._ahead
+        )
+        return _finish([follower.follow(detections)], cancelled)
+
     def _track(
         self,
         video: Frames,
@@ -98,11 +134,7 @@ class VideoTracker:
                 ),
             )
         ways = [Follower(video, encode, propagator.fork(), given, self._ahead).follow(route) for route in passes]
-        try:
-            yield from take_turns(ways, cancelled)
-        finally:
-            for way in ways:
-                way.close()
+        yield from _finish(ways, cancelled)
 
     def _encoder(self, video: Frames) -> Callable[[int, ImageArray], Encoding]:
         identity = video.identity()
@@ -111,3 +143,12 @@ class VideoTracker:
             return self._cache.get((identity, frame), lambda: self._segmenter.encode(image))
 
         return encode
+
+
+def _finish(ways: Sequence[Generator[FrameResult, None, None]], cancelled: Callable[[], bool]) -> Iterator[FrameResult]:
+    """Results in turn; what the ways hold is let go when nobody asks for more."""
+    try:
+        yield from take_turns(ways, cancelled)
+    finally:
+        for way in ways:
+            way.close()

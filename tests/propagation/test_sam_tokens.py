@@ -174,6 +174,23 @@ def test_a_correction_wins(room: Room) -> None:
     assert (found & blue).sum() > 0.7 * blue.sum()
 
 
+def test_what_is_forgotten_is_gone_and_the_rest_stays(room: Room) -> None:
+    room.give(0, *BOTH)
+    room.step(1, *BOTH)
+    fork = room.propagator.fork()
+    room.propagator.forget({"red"})
+    with pytest.raises(KeyError, match="red"):
+        room.step(2, "red")
+    assert room.quality(2, "blue", room.step(2, "blue")) > 0.8
+    # Given anew, it is what it is given as, and nothing of what it was before: not even to be looked for.
+    room.propagator.step(2, room.encodings[2], {"red": room.scene.masks["blue"][2]}, ())
+    room.propagator.lose()
+    found = room.step(3, "red")["red"].mask
+    assert found is None or not (found & room.scene.masks["red"][3]).any()
+    room.give(0, *BOTH, to=fork)  # a fork forgets nothing
+    assert room.quality(1, "red", room.step(1, "red", of=fork)) > 0.8
+
+
 def test_encodings_with_padding_serve_as_well(room: Room) -> None:
     def padded(encoding: Encoding) -> Encoding:
         assert encoding.middle is not None

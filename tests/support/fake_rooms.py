@@ -27,6 +27,7 @@ class FakeVideo:
         self.cuts = sorted(cuts)
         self.width, self.height = WIDTH, HEIGHT
         self.path = path
+        self.fps = 10.0
         self.asked: list[int] = []
         self.fails_at: dict[int, Exception] = {}
 
@@ -127,6 +128,10 @@ class FakePropagator:
 
     def lose(self) -> None:
         self.log.append(("lose",))
+
+    def forget(self, names: Collection[str]) -> None:
+        for name in names:
+            del self._masks[name]
 
     def fork(self) -> FakePropagator:
         other = FakePropagator(self.absent)

@@ -1,0 +1,215 @@
+"""From detections, frame by frame, to tracks.
+
+Objects are propagated as prompted ones are, and detections watch over it: one that meets an object confirms it, and
+sets it right where its propagation is doubtful; one that meets none begins another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from backend.errors import PromptError
+from backend.propagation.propagator import Propagator
+from backend.segmentation.segmenter import Encoding, Segmenter
+from backend.tracking.initial import initial_masks
+from backend.tracking.lives import Lives, Rules
+from backend.tracking.matching import Matcher
+from backend.tracks import BoolArray, Box, Detection, FrameResult, ImageArray, Mask, Observation, Prompt, box_iou
+from backend.video.ahead import Ahead
+from backend.video.frames import Frames
+from backend.video.shots import Shots
+
+# Boxes that overlap this much (IoU) may be taken for one another: nothing is set right there.
+_CROWDED = 0.2
+# What overlaps an object this much is that object.
+_SAME = 0.5
+# The part of a detection's mask that no other object may have.
+_OWN = 0.5
+
+Encode = Callable[[int, ImageArray], Encoding]
+
+
+class DetectionFollower:
+    """Follows what is detected in a video, forwards.
+
+    Args:
+        video: the frames.
+        encode: encodes a frame, or recalls its encoding.
+        segmenter: makes masks of detections.
+        propagator: one without memory.
+        rules: when tracks begin and end.
+        match: tells which detection shows which object.
+        ahead: hands out the frames.
+    """
+
+    def __init__(
+        self,
+        video: Frames,
+        encode: Encode,
+        segmenter: Segmenter,
+        propagator: Propagator,
+        rules: Rules,
+        match: Matcher,
+        ahead: Ahead,
+    ) -> None:
+        self._video = video
+        self._encode = encode
+        self._segmenter = segmenter
+        self._propagator = propagator
+        self._rules = rules
+        self._match = match
+        self._ahead = ahead
+        self._shots = Shots(video)
+        self._lives = Lives(rules, video.fps)
+
+    def follow(self, detections: Mapping[int, Sequence[Detection]]) -> Generator[FrameResult, None, None]:
+        """Track what is detected.
+
+        Args:
+            detections: by frame. An empty sequence says that there is nothing; a frame without any was not looked at.
+
+        Returns:
+            a result for every frame, in order. What is settled only later (that a new object is one, that one was
+            still there while it was not detected) comes in further results, of earlier frames.
+
+        Raises:
+            VideoError: a frame cannot be decoded.
+        """
+        frames = self._ahead(self._video, range(len(self._video)))
+        try:
+            for frame, image in frames:
+                self._shots.see(frame, image)
+                looked = self._usable(detections[frame]) if frame in detections else None
+                if self._lives and self._shots.starts(frame):
+                    self._propagator.lose()
+                    self._lives.cut()
+                if self._lives or looked:
+                    yield from self._step(frame, self._encode(frame, image), looked)
+                else:
+                    yield FrameResult(frame, ())
+        finally:
+            frames.close()
+
+    def _usable(self, detections: Sequence[Detection]) -> list[Detection]:
+        """Those that are not too weak, the surest first, cut at the picture's border."""
+        found = []
+        for one in sorted(detections, key=lambda one: -one.score):
+            x0, y0 = max(one.box[0], 0.0), max(one.box[1], 0.0)
+            x1, y1 = min(one.box[2], float(self._video.width)), min(one.box[3], float(self._video.height))
+            if one.score >= self._rules.weak and x1 - x0 >= 1 and y1 - y0 >= 1:
+                found.append(Detection((x0, y0, x1, y1), one.score))
+        return found
+
+    def _step(self, frame: int, encoding: Encoding, looked: list[Detection] | None) -> Iterator[FrameResult]:
+        seen = self._propagate(frame, encoding)
+        if looked is not None:
+            met = self._meet(frame, seen, looked)
+            given = self._set_right(frame, encoding, seen, {name: looked[place] for name, place in met.items()})
+            others = [one for place, one in enumerate(looked) if place not in met.values()]
+            given |= self._begin(frame, encoding, seen, others)
+            released, ended = self._lives.judge(frame, met)
+            self._propagator.forget(ended)
+            if given:
+                self._propagator.step(frame, encoding, given, ())
+            yield from _by_frame(released)
+            seen = {name: one for name, one in seen.items() if name not in ended}
+        yield FrameResult(frame, tuple(self._lives.tell(seen.values())))
+
+    def _propagate(self, frame: int, encoding: Encoding) -> dict[str, Observation]:
+        if not self._lives:
+            return {}
+        found = self._propagator.step(frame, encoding, {}, self._lives.names)
+        return {name: _observe(name, frame, one.mask, one.score) for name, one in found.items()}
+
+    def _meet(self, frame: int, seen: Mapping[str, Observation], looked: Sequence[Detection]) -> dict[str, int]:
+        """Which detection, by its place, shows which object: first those that were found, then those that were not."""
+        met = self._match(_boxes(seen), looked)
+        absent = [name for name, one in seen.items() if not one.present]
+        places = [
+            place
+            for place, one in enumerate(looked)
+            if place not in met.values() and one.score >= self._rules.confident
+        ]
+        back = self._match(self._lives.last_boxes(frame, absent), [looked[place] for place in places])
+        return met | {name: places[place] for name, place in back.items()}
+
+    def _set_right(
+        self, frame: int, encoding: Encoding, seen: dict[str, Observation], met: Mapping[str, Detection]
+    ) -> dict[str, BoolArray]:
+        """Masks, made of their detections, of objects whose propagation is doubtful; puts them into ``seen``."""
+        given: dict[str, BoolArray] = {}
+        for name, detection in met.items():
+            doubtful = not seen[name].present or seen[name].score < self._rules.doubtful
+            if not doubtful or detection.score < self._rules.confident:
+                continue
+            others = {other: one for other, one in seen.items() if other != name}
+            # Of an object behind another one, the box that is seen is less than the one that is detected.
+            whole = {other: one.box for other, one in met.items() if other != name}
+            crowded = max(_overlap(detection.box, _boxes(others)), _overlap(detection.box, whole)) >= _CROWDED
+            if crowded or not self._lives.may_be_set_right(name, frame):
+                continue
+            mask, score = self._segment(frame, encoding, detection.box, others)
+            one = _observe(name, frame, mask, score)
+            if _overlap(detection.box, _boxes({name: one})) >= _SAME:
+                given[name], seen[name] = mask, one
+                self._lives.set_right(name, frame)
+        # What led to the doubt is not to be remembered.
+        self._propagator.forget(given)
+        return given
+
+    def _begin(
+        self, frame: int, encoding: Encoding, seen: dict[str, Observation], detections: Iterable[Detection]
+    ) -> dict[str, BoolArray]:
+        """Masks of objects that begin; puts them into ``seen``."""
+        given: dict[str, BoolArray] = {}
+        for detection in detections:
+            if detection.score < self._rules.confident or _overlap(detection.box, _boxes(seen)) >= _SAME:
+                continue
+            mask, score = self._segment(frame, encoding, detection.box, seen)
+            if mask.any():
+                name = self._lives.begin(frame, detection.box)
+                given[name], seen[name] = mask, _observe(name, frame, mask, score)
+        return given
+
+    def _segment(
+        self, frame: int, encoding: Encoding, box: Box, others: Mapping[str, Observation]
+    ) -> tuple[BoolArray, float]:
+        """The mask of a detection, without what other objects have, and its score; empty where there is none."""
+        nothing = np.zeros(encoding.size, bool)
+        prompts = {_DETECTED: Prompt(_DETECTED, frame, box)}
+        try:
+            mask, score = initial_masks(self._segmenter, encoding, prompts)[_DETECTED]
+        except PromptError:  # a person must hear of it; here a detection is worth nothing
+            return nothing, 0.0
+        own = mask.copy()
+        for one in others.values():
+            if one.mask is not None:
+                own &= ~one.mask.array()
+        return (own, score) if own.sum() >= _OWN * mask.sum() else (nothing, 0.0)
+
+
+# What a detection is called while it is no object.
+_DETECTED = "detected"
+
+
+def _boxes(seen: Mapping[str, Observation]) -> dict[str, Box]:
+    return {name: one.box for name, one in seen.items() if one.box is not None}
+
+
+def _overlap(box: Box, others: Mapping[str, Box]) -> float:
+    """The greatest IoU of a box with others; 0 without any."""
+    return max((box_iou(box, other) for other in others.values()), default=0.0)
+
+
+def _observe(name: str, frame: int, mask: BoolArray | None, score: float) -> Observation:
+    return Observation(name, frame, None if mask is None else Mask.from_array(mask), score)
+
+
+def _by_frame(observations: Iterable[Observation]) -> Iterator[FrameResult]:
+    by_frame: dict[int, list[Observation]] = {}
+    for one in observations:
+        by_frame.setdefault(one.frame, []).append(one)
+    for frame, found in sorted(by_frame.items()):
+        yield FrameResult(frame, tuple(found))

@@ -1,0 +1,140 @@
+"""When a detected object's track begins, is believed, and ends.
+
+Tracks live as those of SORT do (Bewley et al., ICIP 2016): an object must be detected twice, and ends when it has not
+been for some time. As in ByteTrack (Zhang et al., ECCV 2022), weak detections continue tracks and begin none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from backend.tracks import Box, Observation
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When detections begin, continue and end tracks.
+
+    Attributes:
+        confident: the least score of a detection that begins a track or sets one right.
+        weak: the least score of one that continues a track.
+        doubtful: below this score a propagation is set right;
+        rest: in seconds, and no sooner again than that.
+        near: seconds for which an object that was not found is taken to be where it was last.
+        patience: seconds for which an object is followed that no detection meets.
+    """
+
+    confident: float = 0.5
+    weak: float = 0.1
+    doubtful: float = 0.5
+    rest: float = 0.5
+    near: float = 0.5
+    patience: float = 2.0
+
+
+DEFAULT_RULES = Rules()
+
+# Frames with detections, one after the other, on which an object must have been missed before it ends.
+_MISSES = 2
+
+
+@dataclass(eq=False)
+class _Life:
+    """``met``, ``given`` and ``found`` are the frames on which a detection met the object, its mask was given to the
+    propagator, and it was there, the last ones; ``box`` is where."""
+
+    met: int
+    given: int
+    found: int
+    box: Box | None
+    confirmed: bool = False
+    misses: int = 0
+    held: list[Observation] = field(default_factory=list)
+
+
+class Lives:
+    """The objects that are followed.
+
+    An observation is held back until its object is known to be one, and while no detection meets it; those of an
+    object that ends are never given out.
+
+    Args:
+        rules: when tracks begin and end.
+        fps: frames per second.
+    """
+
+    def __init__(self, rules: Rules, fps: float) -> None:
+        self._rules = rules
+        self._fps = fps
+        self._lives: dict[str, _Life] = {}
+        self._begun = 0
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the objects that are followed, in the order in which they began."""
+        return list(self._lives)
+
+    def begin(self, frame: int, box: Box) -> str:
+        """A new object, detected and given to the propagator on this frame; returns its name."""
+        self._begun += 1
+        name = str(self._begun)
+        self._lives[name] = _Life(frame, frame, frame, box)
+        return name
+
+    def may_be_set_right(self, name: str, frame: int) -> bool:
+        """Whether long enough has passed since the object was given to the propagator."""
+        return frame - self._lives[name].given >= self._rules.rest * self._fps
+
+    def set_right(self, name: str, frame: int) -> None:
+        """Note that the object was given to the propagator."""
+        self._lives[name].given = frame
+
+    def last_boxes(self, frame: int, absent: Iterable[str]) -> dict[str, Box]:
+        """Where objects that are not found were, if that is not long ago."""
+        reach = self._rules.near * self._fps
+        lives = {name: self._lives[name] for name in absent}
+        return {name: life.box for name, life in lives.items() if life.box and frame - life.found <= reach}
+
+    def cut(self) -> None:
+        """Note that nothing is where it was."""
+        for life in self._lives.values():
+            life.box = None
+
+    def judge(self, frame: int, met: Collection[str]) -> tuple[list[Observation], list[str]]:
+        """Take in which of the objects (but those that begin on it) a frame's detections met.
+
+        Returns:
+            the observations of earlier frames that hold now, and the objects that have ended.
+        """
+        released: list[Observation] = []
+        ended: list[str] = []
+        for name, life in self._lives.items():
+            if name in met:
+                life.met, life.misses, life.confirmed = frame, 0, True
+                released += life.held
+                life.held = []
+            elif life.met < frame:
+                life.misses += 1
+                overdue = frame - life.met > self._rules.patience * self._fps
+                if life.misses >= _MISSES and (overdue or not life.confirmed):
+                    ended.append(name)
+        for name in ended:
+            del self._lives[name]
+        return released, ended
+
+    def tell(self, seen: Iterable[Observation]) -> list[Observation]:
+        """Take in what was seen of the objects on a frame; returns what may be given out of it now."""
+        shown = []
+        for observation in seen:
+            life = self._lives[observation.object_id]
+            if observation.box is not None:
+                life.found, life.box = observation.frame, observation.box
+            if life.confirmed and not life.misses:
+                shown.append(observation)
+            else:
+                life.held.append(observation)
+        return shown
