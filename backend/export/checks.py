@@ -16,8 +16,6 @@ def check_dataset(dataset: Dataset) -> None:
     Raises:
         OutputError: the message names the video, the object and the frame.
     """
-    if not any(video.labelled and video.objects for video in dataset.videos):
-        raise OutputError("there is nothing to export: no video has an object on a labelled frame")
     for label in dataset.labels:
         _check_text(label, "the label")
     if twice := _repeated(dataset.labels):
@@ -26,6 +24,8 @@ def check_dataset(dataset: Dataset) -> None:
         _check_video(video)
         for item in video.objects:
             _check_object(video, item, dataset.labels)
+    if not any(item.boxes.keys() & set(video.labelled) for video in dataset.videos for item in video.objects):
+        raise OutputError("there is nothing to export: no video has an object on a labelled frame")
 
 
 def check_masks(dataset: Dataset, name: str, without: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
 """COCO's instances: every labelled frame an image, every object on it an annotation.
 
-A mask is run-length encoded with compressed counts, as pycocotools writes it, ``iscrowd`` 0; where an object has only
-a box, its ``segmentation`` is an empty list, which pycocotools draws and evaluates as a box without a mask. Boxes end
-at the picture's border. Source: Lin et al., ECCV 2014, and the data format on COCO's site.
+A mask is run-length encoded with compressed counts, as pycocotools writes it, ``iscrowd`` 0. Where an object has only
+a box its ``segmentation`` is an empty list: pycocotools draws and evaluates the box, and has no mask to decode. Boxes
+end at the picture's border. Source: Lin et al., ECCV 2014, and the data format on COCO's site.
 """
 
 from __future__ import annotations
@@ -29,13 +29,9 @@ def write(export: Export) -> None:
     images: list[Entry] = []
     annotations: list[Entry] = []
     for clip in export.clips:
-
-        def name(index: int, clip: Clip = clip) -> str:
-            return f"{clip.name}/{export.picture_name(f'{index:06d}')}"
-
-        for shot in export.shots(clip, lambda _, index: export.directory / IMAGES / name(index)):
-            image = _image(len(images) + 1, clip, shot, name(shot.index))
-            images.append(image)
+        names = [f"{clip.name}/{index:06d}{export.suffix}" for index in clip.video.labelled]
+        for shot in export.shots(clip, export.directory / IMAGES, names):
+            images.append(_image(len(images) + 1, clip, shot, names[shot.position]))
             for seen in shot.seen:
                 annotations.append(_annotation(len(annotations) + 1, len(images), export.class_index(seen.item), seen))
     content = {**heading(export), "images": images, "annotations": annotations}

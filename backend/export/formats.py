@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import OutputError
-from backend.export import coco
+from backend.export import coco, coco_video, davis, mot, mots, yolo
 from backend.export.checks import check_dataset, check_masks, check_pictures
 from backend.export.dataset import Dataset
 from backend.export.writing import OBJECTS_FILE, Cancelled, Export, Options, Summary, make_directory
@@ -109,6 +109,45 @@ def _table(*formats: Format) -> dict[str, Format]:
 
 FORMATS = _table(
     Format(
-        "coco", "COCO instances: a box and a run-length encoded mask for each object of a frame", coco.FILES, coco.write
+        "coco", "COCO instances: for each object of a frame a box, and a run-length mask if any", coco.FILES, coco.write
+    ),
+    Format(
+        "coco-video",
+        "COCO video as YouTube-VIS has it: for each object its masks over the frames",
+        coco_video.FILES,
+        coco_video.write,
+        needs_masks=True,
+    ),
+    Format(
+        "yolo-detect",
+        "YOLO detection in Ultralytics' layout: a text file of boxes a frame",
+        yolo.FILES,
+        yolo.write_boxes,
+        splits=True,
+    ),
+    Format(
+        "yolo-segment",
+        "YOLO segmentation in Ultralytics' layout: a text file of polygons a frame",
+        yolo.FILES,
+        yolo.write_polygons,
+        needs_masks=True,
+        splits=True,
+    ),
+    Format("mot", "MOTChallenge: a gt.txt of boxes a video", mot.FILES, mot.write, by_video=True),
+    Format(
+        "mots",
+        "MOTS: a gt.txt of masks a video, and 16-bit images",
+        mots.FILES,
+        mots.write,
+        needs_masks=True,
+        by_video=True,
+    ),
+    Format(
+        "davis",
+        "DAVIS 2017: an indexed PNG a frame",
+        davis.FILES,
+        davis.write,
+        needs_masks=True,
+        jpeg_only=True,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,13 @@ from backend.errors import OutputError
 from backend.export.colours import PALETTE_SIZE, davis_palette
 from backend.export.results import write_text
 from backend.export.tracked import TrackedObject, tracked_frames
-from backend.tracks import ImageArray, Observation
+from backend.tracks import ImageArray, Mask, Observation
+
+NumberArray = npt.NDArray[np.uint16]
 
 MOST_OBJECTS = PALETTE_SIZE - 1
+
+_PALETTE = [channel for colour in davis_palette() for channel in colour]
 
 
 def write_masks(directory: Path, names: Path, objects: Sequence[TrackedObject], size: tuple[int, int]) -> int:
@@ -37,16 +41,13 @@ def write_masks(directory: Path, names: Path, objects: Sequence[TrackedObject], 
         OutputError: too many objects, or a file cannot be written.
     """
     check_count(len(objects))
-    palette = [channel for colour in davis_palette() for channel in colour]
     frames = tracked_frames(objects)
     meaning = {str(number): {"id": item.id, "label": item.label} for number, item in enumerate(objects, start=1)}
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for frame in frames:
             found = {number: item.track.observations.get(frame) for number, item in enumerate(objects, start=1)}
-            image = Image.fromarray(number_map(found, size))
-            image.putpalette(palette)  # makes a grey image an indexed one
-            image.save(directory / f"{frame:05d}.png")
+            save_indexed(directory / f"{frame:05d}.png", number_map(found, size))
     except OSError as error:
         raise OutputError(f"cannot write the masks: {error}") from error
     write_text(names, json.dumps(meaning, indent=2, ensure_ascii=False) + "\n")
@@ -56,11 +57,25 @@ def write_masks(directory: Path, names: Path, objects: Sequence[TrackedObject], 
 def number_map(found: dict[int, Observation | None], size: tuple[int, int]) -> ImageArray:
     """``uint8 (H, W)``: at each pixel the number of the object there; of several the one with the highest score, or
     the lowest number. ``size`` is width and height."""
-    numbers: npt.NDArray[np.uint8] = np.zeros(size[::-1], np.uint8)
     present = [(one.score, -number, one.mask) for number, one in found.items() if one is not None and one.mask]
-    for _, negative, mask in sorted(present, key=lambda entry: entry[:2]):
-        numbers[mask.array()] = -negative
+    layers = sorted(present, key=lambda entry: entry[:2])
+    return paint(((-negative, mask) for _, negative, mask in layers), size).astype(np.uint8)
+
+
+def paint(layers: Iterable[tuple[int, Mask]], size: tuple[int, int]) -> NumberArray:
+    """``uint16 (H, W)``: at each pixel the number of the last mask that has it, 0 where none has. ``size`` is width
+    and height."""
+    numbers: NumberArray = np.zeros(size[::-1], np.uint16)
+    for number, mask in layers:
+        numbers[mask.array()] = number
     return numbers
+
+
+def save_indexed(path: Path, numbers: ImageArray) -> None:
+    """Write ``uint8 (H, W)`` as an indexed PNG in DAVIS's colours; raises OSError where that fails."""
+    image = Image.fromarray(numbers)
+    image.putpalette(_PALETTE)  # makes a grey image an indexed one
+    image.save(path)
 
 
 def check_count(objects: int) -> None:

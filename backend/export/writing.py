@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from PIL import Image
 
 from backend.errors import OutputError
 from backend.export.dataset import Dataset, LabelledObject, LabelledVideo
+from backend.export.masks import NumberArray, paint
 from backend.export.names import file_names
 from backend.export.results import write_text
 from backend.tracks import Box, ImageArray, Mask
@@ -22,6 +23,8 @@ Pictures = Literal["jpg", "png"]
 UNNAMED_CLASS = "object"
 OBJECTS_FILE = "objects.json"
 JPEG_QUALITY = 95
+
+_LEAST_SIDE = 0.01  # pixels; less than that would be written as 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,12 @@ class Shot:
     position: int
     index: int
     seen: tuple[Seen, ...]
+
+    def numbers(self, size: tuple[int, int]) -> NumberArray:
+        """``uint16 (H, W)``: at each pixel the number of the object there, the lowest of several; 0 where there is
+        none. ``size`` is width and height."""
+        layers = [(seen.number, seen.mask) for seen in self.seen if seen.mask is not None]
+        return paint(reversed(layers), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,16 +139,18 @@ class Export:
         names = file_names((video.name for video in videos), reserved=self.reserved)
         return tuple(Clip(number, names[number - 1], video) for number, video in enumerate(videos, start=1))
 
-    def picture_name(self, stem: str) -> str:
-        """A picture's file name, also where pictures are left out."""
-        return f"{stem}.{self.options.pictures or 'jpg'}"
+    @property
+    def suffix(self) -> str:
+        """Of the pictures' names; formats that name pictures do so even where these are left out."""
+        return f".{self.options.pictures or 'jpg'}"
 
-    def shots(self, clip: Clip, picture: Callable[[int, int], Path]) -> Iterator[Shot]:
+    def shots(self, clip: Clip, directory: Path, names: Sequence[str]) -> Iterator[Shot]:
         """Hand out a clip's labelled frames in order, after their pictures are written; one is in memory at a time.
 
         Args:
             clip: one of :attr:`clips`.
-            picture: the path of a picture by position and decode index; its directory is made.
+            directory: of the pictures.
+            names: where in it each labelled frame's picture goes.
 
         Raises:
             Cancelled: somebody asked for it.
@@ -149,16 +160,21 @@ class Export:
         video = clip.video
         self.summary.videos += 1
         self.summary.objects += len(video.objects)
-        for position, index in enumerate(video.labelled):
+        for position, (index, name) in enumerate(zip(video.labelled, names, strict=True)):
             if self.cancelled():
                 raise Cancelled
             if self.options.pictures is not None and video.frames is not None:
-                _save(video.frames.frame(index), picture(position, index), self.options.pictures)
+                _save(video.frames.frame(index), directory / name, self.options.pictures)
             shot = Shot(position, index, tuple(self._seen(video, index)))
             self.summary.frames += 1
             self.summary.annotations += len(shot.seen)
             yield shot
             self.advance()
+
+    def hidden(self, count: int) -> None:
+        """Say that of the objects that were handed out some have no pixel of their own, and were left out."""
+        self.summary.annotations -= count
+        self.summary.left_out += count
 
     def write_objects(self) -> None:
         """Write ``objects.json``: for each clip the video's name, and the id and label of each object's number."""
@@ -187,10 +203,10 @@ class Export:
 
 
 def clip_box(box: Box, size: tuple[int, int]) -> Box | None:
-    """What of a box is inside a picture of ``size`` (width, height); None where nothing is."""
-    x0, y0 = max(box[0], 0.0), max(box[1], 0.0)
-    x1, y1 = min(box[2], float(size[0])), min(box[3], float(size[1]))
-    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+    """What of a box is inside a picture of ``size`` (width, height); None where that is nothing to speak of."""
+    x0, y0 = max(float(box[0]), 0.0), max(float(box[1]), 0.0)
+    x1, y1 = min(float(box[2]), float(size[0])), min(float(box[3]), float(size[1]))
+    return (x0, y0, x1, y1) if min(x1 - x0, y1 - y0) >= _LEAST_SIDE else None
 
 
 def make_directory(path: Path) -> Path:
@@ -204,6 +220,16 @@ def make_directory(path: Path) -> Path:
     except OSError as error:
         raise OutputError(f"cannot make the directory {path.name} ({error.strerror})") from error
     return path
+
+
+def write_rows(path: Path, rows: Iterable[str]) -> None:
+    """Write lines of text, with their directory.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    make_directory(path.parent)
+    write_text(path, "".join(f"{row}\n" for row in rows))
 
 
 def _save(image: ImageArray, path: Path, kind: Pictures) -> None:
