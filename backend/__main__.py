@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "run the backend that Label Studio talks to",
     "demo": "start Label Studio and the backend with a ready-made project",
     "track": "track objects through a video file, without Label Studio",
+    "evaluate": "measure the tracks against a dataset whose truth is known",
     "weights": "list, fetch and verify model weights",
 }
 

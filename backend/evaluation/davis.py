@@ -18,7 +18,7 @@ from backend.errors import DatasetError
 from backend.tracks import BoolArray
 from backend.video.images import ImageSequence
 
-IMAGES, ANNOTATIONS, RESOLUTIONS = "JPEGImages", "Annotations", ("480p", "Full-Resolution", "")
+IMAGES, ANNOTATIONS, RESOLUTIONS = "JPEGImages", "Annotations", ("480p", "Full-Resolution")
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _VOID = 255  # marks pixels that count for nothing, in 2017's layout only
 
@@ -30,7 +30,8 @@ class DavisSequence:
     Attributes:
         name: the directory's.
         images: the frames, in their order.
-        annotations: the ground truth of each frame, in the same order.
+        annotations: the ground truth of each frame, in the same order. A grey image has one object, where it is bright;
+            the numbers of an indexed one are objects, but for 0 and 255.
     """
 
     name: str
@@ -43,6 +44,10 @@ class DavisSequence:
     def video(self) -> ImageSequence:
         """The frames; raises VideoError where the first cannot be read."""
         return ImageSequence(self.images)
+
+    def beginning(self, count: int) -> DavisSequence:
+        """The first frames, ``count`` at most."""
+        return DavisSequence(self.name, self.images[:count], self.annotations[:count])
 
     @cached_property
     def objects(self) -> tuple[str, ...]:
@@ -65,7 +70,8 @@ class DavisSequence:
             with Image.open(path) as image:
                 indexed = image.mode == "P"
                 numbers = np.array(image if indexed else image.convert("L"))
-        except (OSError, ValueError) as error:
+        # Pillow has a SyntaxError for a PNG whose chunks are damaged.
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise DatasetError(f"{path} cannot be read as an annotation ({error})") from error
         if indexed:
             return np.where(numbers == _VOID, 0, numbers).astype(np.uint8)
@@ -82,10 +88,10 @@ def find_sequences(root: Path, *, names: Sequence[str] | None = None, split: Pat
             2016 benchmark, which name an image and an annotation each, are understood as well.
 
     Raises:
-        DatasetError: not that layout, a sequence that is not there, or frames without annotations.
+        DatasetError: not that layout, a sequence that is not there, or frames and annotations that do not match.
     """
     images, annotations = _directories(root)
-    there = {path.name: path for path in sorted(images.iterdir()) if path.is_dir()}
+    there = {path.name: path for path in _visible(images) if path.is_dir()}
     wanted = list(names or ()) + (_read_split(split) if split is not None else [])
     unknown = [name for name in wanted if name not in there]
     if unknown:
@@ -97,7 +103,8 @@ def find_sequences(root: Path, *, names: Sequence[str] | None = None, split: Pat
 
 
 def _directories(root: Path) -> tuple[Path, Path]:
-    for resolution in RESOLUTIONS:
+    resolutions = [resolution for resolution in RESOLUTIONS if (root / IMAGES / resolution).is_dir()]
+    for resolution in resolutions or [""]:
         images, annotations = root / IMAGES / resolution, root / ANNOTATIONS / resolution
         if images.is_dir() and annotations.is_dir():
             return images, annotations
@@ -117,11 +124,20 @@ def _read_split(path: Path) -> list[str]:
 
 
 def _sequence(name: str, images: Path, annotations: Path) -> DavisSequence:
-    frames = sorted(path for path in images.iterdir() if path.suffix.lower() in _SUFFIXES)
+    frames = [path for path in _visible(images) if path.suffix.lower() in _SUFFIXES]
     if not frames:
         raise DatasetError(f"{images} has no images")
-    truths = tuple(annotations / f"{path.stem}.png" for path in frames)
-    missing = [path for path in truths if not path.is_file()]
+    truths = [annotations / f"{path.stem}.png" for path in frames]
+    there = {path for path in _visible(annotations) if path.suffix == ".png"} if annotations.is_dir() else set()
+    missing = [path for path in truths if path not in there]
     if missing:
         raise DatasetError(f"{missing[0]} is not there: {len(missing)} of {len(frames)} frames have no annotation")
-    return DavisSequence(name, tuple(frames), truths)
+    spare = sorted(there.difference(truths))
+    if spare:
+        raise DatasetError(f"{spare[0]} has no image in {images}: {len(spare)} of {len(there)} annotations have none")
+    return DavisSequence(name, tuple(frames), tuple(truths))
+
+
+def _visible(directory: Path) -> list[Path]:
+    """What lies in a directory, sorted, without what some systems hide there."""
+    return sorted(path for path in directory.iterdir() if not path.name.startswith("."))
