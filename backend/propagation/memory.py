@@ -1,15 +1,16 @@
 """The memory bank: what is kept, what is read, and what is forgotten.
 
-Keys are shared by all objects, values are kept per object. Frames that a human prompted are permanent; of the
-propagated ones the last few are kept, and a sparse selection of older ones (Cheng and Schwing, ECCV 2022, call these
-working memory).
+Keys are shared by all objects, values are kept per object, and an object is told something only by frames on which it
+was known. Frames that a human prompted are permanent. Of the propagated ones the last are kept (Cheng and Schwing,
+ECCV 2022, call these working memory); what becomes of the older ones, its keeping decides: :class:`Rolling` here,
+:class:`~backend.propagation.long_term.Consolidating` beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -18,35 +19,74 @@ Keys = TypeVar("Keys")
 
 @dataclass(eq=False)
 class Remembered(Generic[Keys]):
-    """One frame in memory. An object without values was not known on it, and is not told anything by it."""
+    """One frame in memory, or the prototypes of several. An object without values was not known on it.
+
+    ``use`` is the attention that each token got in the readings that were counted, None before the first of them.
+    """
 
     frame: int
     keys: Keys
     values: dict[str, Tensor]
     permanent: bool
+    use: Tensor | None = None
+    readings: int = 0
+
+    def count(self, attention: Tensor) -> None:
+        """Count a reading: the attention (N,) that each token got."""
+        # A branch shares the tensor: it must stay as it is.
+        self.use = attention if self.use is None else self.use + attention
+        self.readings += 1
+
+
+Records = list[Remembered[Keys]]
+
+
+class Keeping(Protocol[Keys]):
+    """The rule by which propagated frames are kept."""
+
+    def settle(self, working: Records[Keys], long_term: Records[Keys]) -> tuple[Records[Keys], Records[Keys]]:
+        """What is kept of both, after a frame was added to the first; oldest first."""
+
+
+@dataclass(frozen=True)
+class Rolling(Generic[Keys]):
+    """Keep the last frames and a sparse selection of older ones.
+
+    Args:
+        recent: the last so many frames are kept; 1 or more.
+        every: of older ones those whose index is a multiple of it are kept;
+        spaced: of these in turn the last so many; 1 or more.
+    """
+
+    recent: int = 3
+    every: int = 5
+    spaced: int = 5
+
+    def settle(self, working: Records[Keys], long_term: Records[Keys]) -> tuple[Records[Keys], Records[Keys]]:
+        """What is kept."""
+        older = working[: -self.recent]
+        kept = [memory for memory in older if memory.frame % self.every == 0][-self.spaced :]
+        return kept + working[-self.recent :], long_term
 
 
 class MemoryBank(Generic[Keys]):
     """Remembered frames of one direction of a track.
 
     Args:
-        recent: the last so many propagated frames are kept; 1 or more.
-        every: of older ones those whose index is a multiple of it are kept;
-        spaced: of these in turn the last so many; 1 or more.
+        keeping: what is kept of propagated frames.
         nearest: so many permanent frames are read at a time, those nearest to the frame, and each object's nearest
             one in any case; the rest stay in memory.
     """
 
-    def __init__(self, *, recent: int = 3, every: int = 5, spaced: int = 5, nearest: int = 6) -> None:
-        self.recent = recent
-        self._every = every
-        self._spaced = spaced
+    def __init__(self, keeping: Keeping[Keys], *, nearest: int = 6) -> None:
+        self._keeping = keeping
         self._nearest = nearest
         self._permanent: dict[int, Remembered[Keys]] = {}
-        self._working: list[Remembered[Keys]] = []
+        self._working: Records[Keys] = []
+        self._long_term: Records[Keys] = []
 
     def __len__(self) -> int:
-        return len(self._permanent) + len(self._working)
+        return len(self._permanent) + len(self._working) + len(self._long_term)
 
     def write(self, frame: int, keys: Keys, values: Mapping[str, Tensor], *, permanent: bool = False) -> None:
         """Remember a frame.
@@ -59,38 +99,61 @@ class MemoryBank(Generic[Keys]):
             known.values.update(values)
             return
         self._working.append(Remembered(frame, keys, dict(values), False))
-        older = self._working[: -self.recent]
-        kept = [memory for memory in older if memory.frame % self._every == 0][-self._spaced :]
-        self._working = kept + self._working[-self.recent :]
+        self._working, self._long_term = self._keeping.settle(self._working, self._long_term)
 
     def read(self, frame: int) -> Iterator[Remembered[Keys]]:
-        """What is to be read for a frame: permanent frames first, then the propagated ones, oldest first."""
+        """What is to be read for a frame: permanent frames first, then long-term memory and the propagated ones,
+        oldest first.
+        """
         told: set[str] = set()
         ranked = sorted(self._permanent.values(), key=lambda memory: abs(memory.frame - frame))
         for rank, memory in enumerate(ranked):
             if rank < self._nearest or not memory.values.keys() <= told:
                 told |= memory.values.keys()
                 yield memory
+        yield from self._long_term
         yield from self._working
 
     def forget_object(self, object_id: str) -> None:
         """Drop an object's values everywhere, and the frames that then remember no object."""
-        for memory in [*self._permanent.values(), *self._working]:
+        for memory in [*self._permanent.values(), *self._long_term, *self._working]:
             memory.values.pop(object_id, None)
         self._permanent = {frame: memory for frame, memory in self._permanent.items() if memory.values}
+        self._long_term = [memory for memory in self._long_term if memory.values]
         self._working = [memory for memory in self._working if memory.values]
+
+    def forget_given(self, frame: int, object_id: str) -> None:
+        """Drop what a permanent frame holds of an object, as if it had not been given there."""
+        if frame in self._permanent:
+            self._permanent[frame].values.pop(object_id, None)
+            if not self._permanent[frame].values:
+                del self._permanent[frame]
 
     def fork(self) -> MemoryBank[Keys]:
         """A bank with the same permanent frames and rules, and no propagated frame."""
-        bank: MemoryBank[Keys] = MemoryBank(
-            recent=self.recent, every=self._every, spaced=self._spaced, nearest=self._nearest
-        )
-        for memory in self._permanent.values():
-            bank.write(memory.frame, memory.keys, memory.values, permanent=True)
+        bank = MemoryBank(self._keeping, nearest=self._nearest)
+        bank._permanent = {frame: _copy(memory) for frame, memory in self._permanent.items()}
         return bank
 
     def branch(self) -> MemoryBank[Keys]:
         """A bank with the same content, to go on by itself."""
         bank = self.fork()
-        bank._working = [Remembered(one.frame, one.keys, dict(one.values), False) for one in self._working]
+        bank._long_term = [_copy(memory) for memory in self._long_term]
+        bank._working = [_copy(memory) for memory in self._working]
         return bank
+
+
+def known_alike(memories: Sequence[Remembered[Keys]], names: Iterable[str]) -> list[tuple[Records[Keys], list[str]]]:
+    """The objects in groups of those that the same frames know, each with these frames.
+
+    A group is read by itself: a frame on which an object was not known must not take attention from those on which
+    it was.
+    """
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name in names:
+        groups.setdefault(tuple(i for i, one in enumerate(memories) if name in one.values), []).append(name)
+    return [([memories[place] for place in places], members) for places, members in groups.items()]
+
+
+def _copy(memory: Remembered[Keys]) -> Remembered[Keys]:
+    return replace(memory, values=dict(memory.values))

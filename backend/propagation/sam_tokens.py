@@ -17,12 +17,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.propagation.cues import LEAST, Answer, ask, coverage, on_grid
-from backend.propagation.memory import MemoryBank
+from backend.propagation.memory import MemoryBank, Rolling, known_alike
 from backend.propagation.propagator import Decoder, Encoded, Propagation
 from backend.propagation.reading import read_memory
 from backend.propagation.token_keys import TokenKeys, make_keys, nest_values, unnest_values
 from backend.tracks import BoolArray
 
+# The last so many propagated frames are remembered in any case.
+RECENT = 3
 # What a squared distance of tokens takes off a similarity: on the frames just before, on older ones, on given ones.
 NEAR = 2.0**-8
 OLD = 2.0**-11
@@ -86,7 +88,7 @@ class SamTokenPropagator:
     def __init__(self, decoder: Decoder, dtype: torch.dtype, bank: MemoryBank[TokenKeys] | None = None) -> None:
         self._decoder = decoder
         self._dtype = dtype
-        self._bank: MemoryBank[TokenKeys] = MemoryBank() if bank is None else bank
+        self._bank: MemoryBank[TokenKeys] = MemoryBank(Rolling(RECENT)) if bank is None else bank
         self._objects: dict[str, _Followed] = {}
 
     def fork(self) -> SamTokenPropagator:
@@ -170,14 +172,8 @@ class SamTokenPropagator:
         """(O, 2, 4 rows, 4 columns): what the memory says of the objects, and of SAM's masks of them."""
         if not search:
             keys = keys.take(self._around([self._objects[name].probability for name in names], keys.shape))
-        memories = list(self._bank.read(frame))
-        # A frame on which an object was not known must not take candidates from those on which it was.
-        groups: dict[tuple[int, ...], list[str]] = {}
-        for name in names:
-            groups.setdefault(tuple(i for i, one in enumerate(memories) if name in one.values), []).append(name)
         found: dict[str, Tensor] = {}
-        for places, members in groups.items():
-            known = [memories[place] for place in places]
+        for known, members in known_alike(list(self._bank.read(frame)), names):
             priors = [GIVEN if search else self._prior(abs(frame - one.frame), one.permanent) for one in known]
             values = torch.stack([torch.cat([one.values[name] for one in known]) for name in members])
             said = read_memory(keys, [one.keys for one in known], priors, values)
@@ -186,7 +182,7 @@ class SamTokenPropagator:
         return torch.stack([found[name] for name in names])
 
     def _prior(self, age: int, permanent: bool) -> float:
-        if age <= self._bank.recent:
+        if age <= RECENT:
             return NEAR
         return GIVEN if permanent else OLD
 

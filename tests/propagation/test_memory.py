@@ -3,15 +3,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.propagation.memory import MemoryBank
+from backend.propagation.memory import MemoryBank, Remembered, Rolling, known_alike
 
 
 def value(number: float = 0.0) -> torch.Tensor:
     return torch.tensor(number)
 
 
-def bank_of(propagated: range | list[int] = range(0), permanent: tuple[int, ...] = (), **rules: int) -> MemoryBank[str]:
-    bank: MemoryBank[str] = MemoryBank(**rules)
+def bank_of(
+    propagated: range | list[int] = range(0), permanent: tuple[int, ...] = (), nearest: int = 6, **rules: int
+) -> MemoryBank[str]:
+    bank: MemoryBank[str] = MemoryBank(Rolling(**rules), nearest=nearest)
     for frame in permanent:
         bank.write(frame, f"given {frame}", {"a": value()}, permanent=True)
     for frame in propagated:
@@ -44,7 +46,7 @@ def test_the_last_frames_and_some_older_ones_are_kept(written, rules, kept) -> N
 
 
 def test_what_is_kept_is_bounded_whatever_is_written() -> None:
-    bank: MemoryBank[str] = MemoryBank(recent=3, every=5, spaced=4)
+    bank: MemoryBank[str] = MemoryBank(Rolling(recent=3, every=5, spaced=4))
     for frame in range(1000):
         bank.write(frame, "", {})
         assert len(bank) <= 7
@@ -76,7 +78,7 @@ def test_what_is_read_says_what_it_is() -> None:
 
 def test_an_object_whose_given_frames_are_far_is_read_all_the_same() -> None:
     """However many frames of others are nearer."""
-    bank: MemoryBank[str] = MemoryBank(nearest=3)
+    bank: MemoryBank[str] = MemoryBank(Rolling(), nearest=3)
     for frame in (0, 5):
         bank.write(frame, "", {"a": value()}, permanent=True)
     for frame in range(20, 30):
@@ -87,7 +89,7 @@ def test_an_object_whose_given_frames_are_far_is_read_all_the_same() -> None:
 
 
 def test_a_given_frame_takes_further_objects() -> None:
-    bank: MemoryBank[str] = MemoryBank()
+    bank: MemoryBank[str] = MemoryBank(Rolling())
     bank.write(4, "first", {"a": value(1), "b": value(2)}, permanent=True)
     bank.write(4, "again", {"b": value(3), "c": value(4)}, permanent=True)
     (memory,) = bank.read(4)
@@ -98,7 +100,7 @@ def test_a_given_frame_takes_further_objects() -> None:
 
 def test_a_bank_keeps_its_own_values() -> None:
     given, found = {"a": value()}, {"a": value()}
-    bank: MemoryBank[str] = MemoryBank()
+    bank: MemoryBank[str] = MemoryBank(Rolling())
     bank.write(0, "", given, permanent=True)
     bank.write(1, "", found)
     given.clear()
@@ -107,7 +109,7 @@ def test_a_bank_keeps_its_own_values() -> None:
 
 
 def test_forgetting_an_object_drops_the_frames_that_had_no_other() -> None:
-    bank: MemoryBank[str] = MemoryBank()
+    bank: MemoryBank[str] = MemoryBank(Rolling())
     bank.write(0, "", {"a": value()}, permanent=True)
     bank.write(1, "", {"a": value(), "b": value()}, permanent=True)
     bank.write(2, "", {"b": value()})
@@ -117,6 +119,48 @@ def test_forgetting_an_object_drops_the_frames_that_had_no_other() -> None:
     bank.forget_object("nobody")
     bank.forget_object("b")
     assert len(bank) == 0
+
+
+def test_what_was_given_on_a_frame_can_be_taken_back() -> None:
+    bank: MemoryBank[str] = MemoryBank(Rolling())
+    bank.write(0, "", {"a": value(), "b": value()}, permanent=True)
+    bank.write(3, "", {"a": value()}, permanent=True)
+    bank.write(3, "", {"a": value()})
+    bank.forget_given(0, "a")
+    bank.forget_given(3, "a")
+    bank.forget_given(3, "a")
+    bank.forget_given(7, "b")
+    # What was found on frame 3 was not given.
+    assert [(memory.frame, memory.permanent, list(memory.values)) for memory in bank.read(0)] == [
+        (0, True, ["b"]),
+        (3, False, ["a"]),
+    ]
+
+
+def test_objects_that_the_same_frames_know_are_read_together() -> None:
+    bank: MemoryBank[str] = MemoryBank(Rolling())
+    bank.write(0, "", {"a": value(), "b": value()}, permanent=True)
+    bank.write(1, "", {"a": value(), "b": value(), "c": value()})
+    bank.write(2, "", {"b": value(), "a": value()})
+    groups = known_alike(list(bank.read(0)), ["c", "b", "a", "d"])
+    assert [([memory.frame for memory in known], names) for known, names in groups] == [
+        ([1], ["c"]),
+        ([0, 1, 2], ["b", "a"]),
+        ([], ["d"]),
+    ]
+
+
+def test_attention_is_counted_without_trace_in_the_origin_of_a_branch() -> None:
+    bank = bank_of([1])
+    (mine,) = bank.read(1)
+    mine.count(torch.tensor([1.0, 2.0]))
+    (theirs,) = bank.branch().read(1)
+    theirs.count(torch.tensor([10.0, 20.0]))
+    assert isinstance(mine, Remembered)
+    assert mine.use is not None
+    assert theirs.use is not None
+    assert (mine.use.tolist(), mine.readings) == ([1.0, 2.0], 1)
+    assert (theirs.use.tolist(), theirs.readings) == ([11.0, 22.0], 2)
 
 
 def test_a_fork_has_what_was_given_and_not_what_was_found() -> None:
