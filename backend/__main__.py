@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "start Label Studio and the backend with a ready-made project",
     "track": "track objects through a video file, without Label Studio",
     "evaluate": "measure the tracks against a dataset whose truth is known",
+    "benchmark": "time the stages of a press on this machine",
     "weights": "list, fetch and verify model weights",
 }
 

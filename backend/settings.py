@@ -186,6 +186,11 @@ def share_processors() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
+def wait_policy() -> str:
+    """How OpenMP's idle threads wait, ``passive`` after :func:`share_processors` unless the user chose; "" if unsaid."""
+    return os.environ.get("OMP_WAIT_POLICY", "")
+
+
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that are no setting: most often a typing mistake.
 
