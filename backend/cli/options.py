@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from pydantic_core import PydanticUndefined
 
@@ -32,3 +33,14 @@ def settings_from(args: argparse.Namespace) -> Settings:
         SettingsError: a value that cannot be used.
     """
     return load_settings(**{name: value for name, value in vars(args).items() if name in Settings.model_fields})
+
+
+def frame_rate(text: str) -> float:
+    """An option's frames per second; to be given as its ``type``."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no frame rate; write frames per second, such as 29.97")
+    return rate

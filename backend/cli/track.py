@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
 from backend.cli.interrupts import Interrupts
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import add_settings, frame_rate, settings_from
 from backend.cli.prompts import SYNTAX, PromptRequest, labels_of, parse_prompt, read_prompts
 from backend.cli.summary import DOUBTFUL, describe, ranges, region_texts
 from backend.errors import SettingsError
@@ -25,6 +24,16 @@ from backend.export.label_studio import format_task, write_tasks
 from backend.export.masks import check_count, write_masks
 from backend.export.overlay import write_overlay
 from backend.export.results import ResultsDirectory, write_text
+from backend.export.track_results import (
+    INCOMPLETE,
+    MASKS,
+    NAMES,
+    NUMBERS,
+    OVERLAY,
+    TASKS,
+    VIDEO,
+    write_video_file,
+)
 from backend.export.tracked import TrackedObject, tracked_frames
 from backend.labelstudio.config import DIRECTIONS, VideoConfig, parse_config
 from backend.service.engine import Tracker, choose, tracker_factory
@@ -35,14 +44,6 @@ from backend.video.reader import VideoReader
 
 HELP = "Track objects through a video file: masks, a task to import into Label Studio, and a video to look at."
 LABEL_CONFIG = Path(__file__).resolve().parents[2] / "labelstudio_config" / "video_boxes.xml"
-MASKS, NUMBERS, TASKS, OVERLAY, INCOMPLETE = (
-    "masks",
-    "objects.json",
-    "label_studio.json",
-    "overlay.mp4",
-    "INCOMPLETE.txt",
-)
-NAMES = (MASKS, NUMBERS, TASKS, OVERLAY, INCOMPLETE)
 INTERRUPTED = 130
 OUTPUTS = f"""\
 in the directory --out:
@@ -50,6 +51,7 @@ in the directory --out:
                      object's number, in the colours of DAVIS
   {NUMBERS}       the id and the label of each number
   {TASKS}  a task with the tracks as a prediction, to import into Label Studio
+  {VIDEO}         which video and which frames were tracked, for export
   {OVERLAY}        the tracked part with masks, boxes and scores; dashed where they are doubtful
 Ctrl-C ends the tracking and keeps what is done, but for {OVERLAY}; {INCOMPLETE} then says what is missing.
 A second Ctrl-C keeps nothing.
@@ -80,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--frame-rate",
-        type=_rate,
+        type=frame_rate,
         metavar="FPS",
         help="by which Label Studio counts frames (default: what the labeling configuration says, or the video's own)",
     )
@@ -106,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         check_count(len(labels))
     with VideoReader(args.video) as video:
         plan = _plan(video, requests, args.span, args.direction)
-        timeline = Timeline.of(video, _frame_rate(args.frame_rate, config, video.fps))
+        timeline = Timeline.of(video, _declared_rate(args.frame_rate, config, video.fps))
         _warn(timeline, labels, config)
         objects = [
             TrackedObject(
@@ -199,6 +201,7 @@ def _write(
         keyframe_iou=work.keyframe_iou,
     )
     write_tasks(results.path(TASKS), [task])
+    write_video_file(results.path(VIDEO), video, tracked_frames(objects))
     if not args.no_masks:
         write_masks(results.path(MASKS), results.path(NUMBERS), objects, timeline.size)
     missing = []
@@ -244,7 +247,7 @@ def _task_data(work: _Work) -> dict[str, object]:
     return data
 
 
-def _frame_rate(given: float | None, config: VideoConfig, own: float) -> float | None:
+def _declared_rate(given: float | None, config: VideoConfig, own: float) -> float | None:
     """By which Label Studio will count: what its configuration declares, or what the task will say."""
     if config.frame_rate_key is not None:
         return given or own
@@ -280,13 +283,3 @@ def _span(text: str) -> tuple[int, int]:
     if found is None or int(found[1]) > int(found[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is no span; write the first and the last frame, such as 120-480")
     return int(found[1]), int(found[2])
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no frame rate; write frames per second, such as 29.97")
-    return rate

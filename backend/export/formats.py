@@ -69,7 +69,7 @@ class Format:
             VideoError: a frame cannot be read.
         """
         chosen = options or Options()
-        self._check(dataset, chosen)
+        self.check(dataset, chosen)
         export = self._export(dataset, make_directory(directory), chosen, advance, cancelled)
         try:
             self.writer(export)
@@ -88,7 +88,12 @@ class Format:
     ) -> Export:
         return Export(dataset, directory, options, advance, cancelled, reserved=(*self.files, OBJECTS_FILE))
 
-    def _check(self, dataset: Dataset, options: Options) -> None:
+    def check(self, dataset: Dataset, options: Options) -> None:
+        """Refuse what :meth:`write` would refuse before it writes anything.
+
+        Raises:
+            OutputError: the format cannot hold the dataset, or does not know an option.
+        """
         check_dataset(dataset)
         if self.needs_masks:
             check_masks(dataset, self.name, [other.name for other in FORMATS.values() if not other.needs_masks])

@@ -1,9 +1,9 @@
 """Brush masks as Label Studio keeps them: a bit stream of runs over the bytes of an RGBA picture.
 
-The stream is that of @thi.ng/rle-pack. A header: the number of values (32 bits), the size of a value less one (5 bits),
-and the sizes of four length fields, each less one (4 bits). Then blocks: whether one value is repeated or each is listed
-(1 bit), which length field follows (2 bits), the length less one, and the value or the values. The mask is the picture's
-alpha channel; what is not fully transparent there is inside.
+The stream is that of @thi.ng/rle-pack. A header: the number of values (32 bits), the size of a value less one
+(5 bits), and the sizes of four length fields, each less one (4 bits). Then blocks: whether one value is repeated or
+each is listed (1 bit), which length field follows (2 bits), the length less one, and the value or the values. The mask
+is the picture's alpha channel; what is not fully transparent there is inside.
 """
 
 from __future__ import annotations

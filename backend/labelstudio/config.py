@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -79,7 +79,7 @@ def parse_config(xml: str) -> VideoConfig:
             "exactly one: boxes come from it and go back to it"
         )
     groups = [tag.words for tag in controls if tag.name == "labels"]
-    if len(groups) > 1 and _is_command(groups[0]):
+    if len(groups) > 1 and is_command(groups[0]):
         refuse(
             f"the Labels group with {groups[0][0]!r} stands before the classes, so that Label Studio would save "
             f"{groups[0][0]!r} as the class of a box; move it behind them"
@@ -105,7 +105,8 @@ def _variable(video: Tag) -> str:
     return value[1:]
 
 
-def _is_command(words: list[str]) -> bool:
+def is_command(words: Sequence[str]) -> bool:
+    """Whether a group of labels is a button."""
     return bool(words) and all(word.strip().lower() == COMMAND for word in words)
 
 

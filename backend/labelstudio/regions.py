@@ -89,7 +89,7 @@ def parse_regions(result: object, config: VideoConfig, path: str = "context.resu
         Region(
             id=region_id,
             labels=tuple(rectangle.value.labels),
-            items=_sorted_items(region_id, raw["value"]["sequence"]),
+            items=sorted_items(region_id, raw["value"]["sequence"]),
             direction=directions.get(region_id, "both"),
             raw=raw,
             companions=tuple(others.get(region_id, ())),
@@ -109,8 +109,12 @@ def to_keyframe(item: Item, position: int, size: Size) -> Keyframe:
 
 
 def to_box(item: Item, size: Size) -> Box:
-    """The upright box in pixels around a keyframe, which may be rotated: clockwise, about its top left corner."""
-    keyframe = to_keyframe(item, 0, size)
+    """The upright box in pixels around a keyframe."""
+    return upright(to_keyframe(item, 0, size))
+
+
+def upright(keyframe: Keyframe) -> Box:
+    """The upright box around a keyframe in pixels, which may be rotated: clockwise, about its top left corner."""
     x0, y0, x1, y1 = keyframe.box
     if keyframe.rotation % 360 == 0:
         return keyframe.box
@@ -272,7 +276,8 @@ def _index(region: Region, frame: int, clock: FrameClock) -> int:
         raise FrameOutOfRange(f"region {region.id!r}, Label Studio frame {frame}: {error}") from error
 
 
-def _sorted_items(region_id: str, sequence: list[Item]) -> tuple[Item, ...]:
+def sorted_items(region_id: str, sequence: Sequence[Item]) -> tuple[Item, ...]:
+    """Keyframes by their frame; of several at one frame the first, which is the one that Label Studio draws."""
     items: dict[int, Item] = {}
     for item in sequence:
         if items.setdefault(item["frame"], item) is not item:

@@ -27,7 +27,7 @@ from support.fake_tracker import FakeTracker
 
 WIDTH, HEIGHT, FRAMES, FPS = 160, 120, 20, 10
 BOX = "car:Car@5 box=20,30,60,70"
-ALL = ["label_studio.json", "masks", "objects.json", "overlay.mp4"]
+ALL = ["label_studio.json", "masks", "objects.json", "overlay.mp4", "video.json"]
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,14 @@ def test_two_objects_to_files(video, out, tracker, capsys):
         "1": {"id": "car", "label": "Car"},
         "2": {"id": "man", "label": "Person"},
     }
+    assert json.loads((out / "video.json").read_text()) == {
+        "path": str(video.resolve()),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "frames": FRAMES,
+        "fps": FPS,
+        "tracked": [[0, FRAMES - 1]],
+    }
     assert set(np.unique(mask(out, 7))) == {0, 1, 2}
     assert (mask(out, 5)[30:70, 20:60] == 1).all()
     assert set(np.unique(mask(out, 8))) == {0}
@@ -132,7 +140,7 @@ def test_options_reach_the_tracker(video, out, tracker, tmp_path):
     ]
     assert call.direction == {"car": "forward", "dog": "forward"}
     assert sorted(call.frames) == list(range(5, 12))
-    assert names(out) == ["label_studio.json"]
+    assert names(out) == ["label_studio.json", "video.json"]
     assert "labels" not in regions(out)["dog"]["value"]
 
 
@@ -231,7 +239,7 @@ def test_earlier_results_are_replaced_only_on_demand(video, out, tracker, capsys
     assert (out / "label_studio.json").read_bytes() == before
     assert len(tracker.calls) == 1
     assert start(video, out, "--prompt", "man@0 box=1,1,30,30", "--force", "--no-overlay") == 0
-    assert names(out) == ["label_studio.json", "masks", "objects.json"]
+    assert names(out) == ["label_studio.json", "masks", "objects.json", "video.json"]
     assert list(regions(out)) == ["man"]
 
 
@@ -262,7 +270,7 @@ def test_ctrl_c_keeps_what_is_done(video, out, tracker, monkeypatch, capsys):
     before = signal.getsignal(signal.SIGINT)
     assert start(video, out, "--prompt", BOX) == 130
     assert signal.getsignal(signal.SIGINT) is before
-    assert names(out) == ["INCOMPLETE.txt", "label_studio.json", "masks", "objects.json"]
+    assert names(out) == ["INCOMPLETE.txt", "label_studio.json", "masks", "objects.json", "video.json"]
     assert names(out / "masks") == [f"{frame:05d}.png" for frame in range(3, 8)]
     note = (out / "INCOMPLETE.txt").read_text()
     assert "interrupted: of the frames 0-19 only 3-7 were tracked" in note
@@ -286,7 +294,7 @@ def test_ctrl_c_while_drawing_keeps_the_tracks(video, out, tracker, monkeypatch)
 
     monkeypatch.setattr(track, "_advance", press)
     assert start(video, out, "--prompt", BOX) == 130
-    assert names(out) == ["INCOMPLETE.txt", "label_studio.json", "masks", "objects.json"]
+    assert names(out) == ["INCOMPLETE.txt", "label_studio.json", "masks", "objects.json", "video.json"]
     assert (out / "INCOMPLETE.txt").read_text() == "overlay.mp4 was not drawn\n"
     assert len(names(out / "masks")) == FRAMES
 

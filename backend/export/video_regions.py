@@ -1,0 +1,90 @@
+"""A task's video with the boxes that were drawn on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.errors import PayloadError
+from backend.export.dataset import LabelledVideo
+from backend.export.media import find_medium
+from backend.export.reading import ROTATED, LabelledTask, Reading, Sketch, in_order
+from backend.labelstudio.drawn import draw
+from backend.labelstudio.media_folder import media_stem
+from backend.labelstudio.rates import ChosenRate, RateEvidence, check_declared, guess_rate
+from backend.video.clock import FrameClock
+from backend.video.frames import Frames
+
+
+def label_video(item: LabelledTask, reading: Reading) -> LabelledVideo:
+    """The video of a task, each object's box on every decoded frame that Label Studio shows it on.
+
+    Raises:
+        PayloadError: no value, or several, may be the video; or regions refer to two videos.
+        MediaError: the video is not at hand.
+        VideoError: it cannot be read.
+        LabelConfigError: a frame rate that cannot be used.
+    """
+    target = _target(item)
+    config = reading.choices.config
+    _, value = find_medium(item.task.data, "video", target, config, item.data_path)
+    if isinstance(value, list):
+        raise PayloadError(f"{item.data_path}: the regions are of a video, and the task has a list", item.data_path)
+    video = reading.shelf.add(reading.media.find(value))
+    clock = _clock(item, target, video, reading)
+    for sentence in (*clock.warnings, *video.warnings):
+        reading.notes.add(sentence, item.place)
+    size = (video.width, video.height)
+    sketches = {}
+    for region in item.results.videos:
+        drawn = draw(region.items, clock, size)
+        sketches[region.id] = Sketch.of(region.id, region.labels, reading, item.place)
+        sketches[region.id].boxes.update(drawn.boxes)
+        if drawn.rotated:
+            reading.notes.add(ROTATED, item.place)
+        if drawn.beyond is not None:
+            reading.notes.add(
+                f"a keyframe is at Label Studio's frame {drawn.beyond}, where the timeline ends with "
+                f"{clock.frame_count}: the video or the frame rate is not the one that it was labelled with",
+                item.place,
+            )
+    return LabelledVideo(
+        name=item.name(media_stem(value)),
+        size=size,
+        length=len(video),
+        fps=video.fps,
+        labelled=np.unique(clock.shown()).tolist(),
+        objects=in_order(sketches, reading, item.place),
+        frames=video,
+    )
+
+
+def _target(item: LabelledTask) -> str | None:
+    targets = {region.target: region.path for region in item.results.videos}
+    if len(targets) > 1:
+        *_, path = targets.values()
+        raise PayloadError(
+            f"{path}.to_name: the regions are of {len(targets)} videos, and one video a task can be exported",
+            f"{path}.to_name",
+        )
+    return next(iter(targets), None)
+
+
+def _clock(item: LabelledTask, target: str | None, video: Frames, reading: Reading) -> FrameClock:
+    """The clock at the rate that was given, that the configuration declares, or that the regions tell."""
+    choices, data = reading.choices, item.task.data
+    evidence = RateEvidence.of(item.results.videos)
+    if choices.frame_rate is None and choices.config is None:
+        chosen = guess_rate(evidence, data, video.fps)
+        clock = FrameClock(video.timestamps, video.duration, chosen.rate)
+    else:
+        medium = None if choices.config is None else choices.config.medium(target)
+        declared = choices.frame_rate or (None if medium is None else medium.frame_rate_of(data))
+        clock = FrameClock(video.timestamps, video.duration, declared)
+        chosen = (
+            ChosenRate(clock.frame_rate)
+            if choices.frame_rate is not None
+            else check_declared(clock.frame_rate, evidence)
+        )
+    if chosen.warning is not None:
+        reading.notes.add(chosen.warning, item.place)
+    return clock
