@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from backend.tracks import BoolArray, FloatArray
 
-# Ultralytics resamples a polygon of more vertices, wherever they then fall.
+# Earlier versions of Ultralytics resample a polygon of more, and lose its corners.
 MOST_VERTICES = 1000
 # Vertices lie this far inside of the pixels' edges: who cuts their decimals off, as Ultralytics does before it fills
 # the polygon, gets the very pixels at the border instead of the next ones.
 _INSET = 0.02
-_TOLERANCES = tuple(0.5 * 1.2**step for step in range(12))  # pixels
+# In pixels. The first one only brings together the two vertices of a concave corner, which is still exact for who does
+# not cut off decimals; between it and half a pixel a staircase keeps its steps.
+_TOLERANCES = (0.1, *(0.5 * 1.2**step for step in range(12)))
 
 IntArray = npt.NDArray[np.int64]
 
