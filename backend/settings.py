@@ -187,7 +187,7 @@ def share_processors() -> None:
 
 
 def wait_policy() -> str:
-    """How OpenMP's idle threads wait, ``passive`` after :func:`share_processors` unless the user chose; "" if unsaid."""
+    """How OpenMP's idle threads wait: what :func:`share_processors` or the user chose, "" where nobody did."""
     return os.environ.get("OMP_WAIT_POLICY", "")
 
 
