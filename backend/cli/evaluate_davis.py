@@ -75,7 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, write, and print a table; 130 where Ctrl-C ended it early, 2 where a sequence failed."""
+    """Evaluate, write, and print a table; 130 where Ctrl-C ended it early, 2 where anything failed."""
     settings = settings_from(args)
     if args.clicks is not None and args.prompt != "click":
         raise SettingsError(
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             evaluation.finish(sequences, "interrupted")
             if interrupts.asked:
                 return INTERRUPTED
-            return FAILED if evaluation.failed else 0
+            return FAILED if evaluation.failed or evaluation.undrawn else 0
 
 
 @dataclass(eq=False)
