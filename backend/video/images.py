@@ -91,5 +91,6 @@ def _read(path: Path) -> ImageArray:
             if max(image.size) > MAX_SIDE or image.size[0] * image.size[1] > MAX_PIXELS:
                 raise VideoError(f"{path} is {image.size[0]} x {image.size[1]} pixels; that is too large")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    # Pillow has a SyntaxError for a PNG whose chunks are damaged.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise VideoError(f"{path} cannot be read as an image ({error})") from error

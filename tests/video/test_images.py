@@ -86,6 +86,15 @@ def test_what_is_no_image_is_refused_by_name(images: list[Path], content: bytes)
         sequence.frame(1)
 
 
+def test_a_damaged_chunk_is_refused_by_name(images: list[Path]) -> None:
+    sequence = ImageSequence(images)
+    content = images[1].read_bytes()
+    data = content.index(b"IDAT") - 4
+    images[1].write_bytes(content[:data] + b"\0\0\0\5IDAT" + content[data + 8 :])
+    with pytest.raises(VideoError, match=r"00001.png cannot be read"):
+        sequence.frame(1)
+
+
 def test_an_absurd_size_is_refused_before_it_is_allocated(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (20_000, 20)).save(path)
