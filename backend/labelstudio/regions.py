@@ -14,6 +14,7 @@ from backend.errors import FrameOutOfRange, PayloadError, PromptError
 from backend.labelstudio.config import DIRECTIONS, VideoConfig
 from backend.labelstudio.edits import Item, closing, hidden_after
 from backend.labelstudio.payload import ChoicesItem, RectangleItem, ResultItem, parse
+from backend.tracking.corrections import carry_margins
 from backend.tracking.keyframes import thin
 from backend.tracks import Box, Direction, Keyframe, Prompt
 from backend.video.clock import FrameClock
@@ -184,12 +185,13 @@ def format_region(
     texts: Sequence[str] = (),
     keyframe_iou: float = 0.95,
 ) -> Item:
-    """The result that replaces a region: the same but for a new sequence, with the keyframes that draw ``boxes``.
+    """The result that replaces a region: the same but for a new sequence, with the keyframes that draw ``boxes`` as the
+    human would have drawn them; see :func:`backend.tracking.corrections.carry_margins`.
 
     Args:
         region: as it came.
-        boxes: dense boxes in pixels by decode index; None where the object is absent, missing where nothing is known
-            (yet). Both are hidden.
+        boxes: dense boxes of the masks in pixels by decode index; None where the object is absent, missing where
+            nothing is known (yet). Both are hidden.
         clock: the timeline: Label Studio's frames, and which decoded frame each shows.
         size: the displayed frame's width and height.
         human: the human keyframes, which come back as the same dicts.
@@ -203,11 +205,13 @@ def format_region(
         FrameOutOfRange: the video does not have a human keyframe's frame.
     """
     by_frame = {item["frame"]: item for item in human}
-    for frame in by_frame:
-        _index(region, frame, clock)
+    drawn: dict[int, Box] = {}
+    for frame, item in by_frame.items():
+        drawn.setdefault(_index(region, frame, clock), to_box(item, size))
+    fitted = carry_margins(boxes, drawn, size)
     shown = clock.shown().tolist()
     shown += [clock.index(frame) for frame in range(len(shown) + 1, max(by_frame, default=0) + 1)]
-    dense = [boxes.get(index) for index in shown]
+    dense = [fitted.get(index) for index in shown]
     for first, last in hidden_after(region.items, closing(region.items, by_frame) if closed is None else closed):
         last = len(dense) if last is None else last
         dense[first - 1 : last] = [None] * len(dense[first - 1 : last])

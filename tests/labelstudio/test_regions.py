@@ -471,6 +471,17 @@ def test_which_keyframes_close_a_span_can_be_told(closed: set[int] | None, visib
     assert [frame for frame in range(1, 61) if drawn(formatted, frame) is not None] == list(visible)
 
 
+def test_a_margin_that_the_human_left_is_on_every_frame() -> None:
+    tight = {index: (40.0 + index, 50.0, 80.0 + index, 90.0) for index in range(12)}
+    drawn = from_keyframe(Keyframe(0, (36.0, 46.0, 84.0, 94.0)), 1, CLOCK.frame_rate, SIZE)
+    sequence = format_region(region(drawn), tight, CLOCK, SIZE, human=[drawn], keyframe_iou=0.99)["value"]["sequence"]
+    shown = [to_keyframe(item, item["frame"] - 1, SIZE) for item in sequence]
+    last = interpolate(shown, 11)
+    assert sequence[0] is drawn
+    assert last is not None
+    assert last.box == pytest.approx((47.0, 46.0, 95.0, 94.0), abs=0.5)
+
+
 def test_an_edit_of_what_was_handed_out_is_found() -> None:
     boxes: dict[int, Box | None] = {index: moving(index) for index in range(60)}
     emitted = format_region(region(keyframe(1)), boxes, CLOCK, SIZE, human=[keyframe(1)])["value"]["sequence"]
