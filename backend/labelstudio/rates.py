@@ -18,6 +18,8 @@ USUAL_RATES = (25.0, 30.0, 30000 / 1001, 24000 / 1001, 50.0, 60.0, 60000 / 1001,
 
 # Durations are written with fewer digits than they have.
 _ROUNDING = 1e-3
+# 23.976 is called 24, and 29.97 is called 30.
+_NEAR = 2e-3
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def guess_rate(evidence: RateEvidence | None, data: Mapping[str, Any], own: floa
     """The rate where no labeling configuration says it.
 
     Regions say it nearly. Of the rates that agree with them the first counts of: the one in the task's data, the
-    video's own, Label Studio's default, and those that are usual. Without a region that says anything it is Label
-    Studio's default.
+    video's own, Label Studio's default, and those that are usual. Without a region that says anything it is the one in
+    the task's data, else Label Studio's default.
 
     Args:
         evidence: what the regions say.
@@ -96,14 +98,16 @@ def guess_rate(evidence: RateEvidence | None, data: Mapping[str, Any], own: floa
         own: the video's average frame rate.
     """
     written = [parse_number(value) for key, value in data.items() if key.lower() in RATE_KEYS]
-    rates = [*(rate for rate in written if rate is not None), own, DEFAULT_FRAME_RATE, *USUAL_RATES]
+    told = [rate for rate in written if rate is not None and rate > 0]
     if evidence is not None:
+        rates = (*told, own, DEFAULT_FRAME_RATE, *USUAL_RATES)
         agreeing = next((rate for rate in rates if evidence.allows(rate)), None)
         return ChosenRate(evidence.rate if agreeing is None else agreeing)
-    if abs(own / DEFAULT_FRAME_RATE - 1) < 2e-3:
-        return ChosenRate(DEFAULT_FRAME_RATE)
+    rate, source = (told[0], "the task's") if told else (DEFAULT_FRAME_RATE, "Label Studio's default")
+    if abs(own / rate - 1) < _NEAR:
+        return ChosenRate(rate)
     return ChosenRate(
-        DEFAULT_FRAME_RATE,
-        f"nothing says by which frame rate it was labelled: {DEFAULT_FRAME_RATE:g}, Label Studio's default, is taken, "
-        f"while the video has {own:.6g}. Give --label-config or --frame-rate",
+        rate,
+        f"nothing says by which frame rate it was labelled: {rate:g}, {source}, is taken, while the video has "
+        f"{own:.6g}. Give --label-config or --frame-rate",
     )

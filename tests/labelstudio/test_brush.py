@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from label_studio_sdk.converter import brush as sdk
 
 from backend.errors import PayloadError
 from backend.labelstudio.brush import decode_mask, encode_mask
 from backend.tracks import BoolArray
-from support.require import unavailable
-
-try:
-    from label_studio_sdk.converter import brush as sdk
-except ImportError:
-    unavailable("label-studio-sdk is not installed; pip install -r requirements-demo.txt")
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, max_side=24)
 MASKS = arrays(bool, SHAPES)
