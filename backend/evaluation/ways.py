@@ -1,0 +1,155 @@
+"""The ways to make a track of what an annotator has marked, which are compared by the effort they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+from backend.tracking.keyframes import interpolate
+from backend.tracks import Box, Direction, Keyframe, Observation, Point, Prompt
+
+if TYPE_CHECKING:
+    from backend.service.engine import Tracker
+    from backend.video.frames import Frames
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the annotator says of the object on one frame where it shows: a box, or clicks.
+
+    ``hides_until`` is None unless this is also the last frame before the object is gone: then it is the first frame on
+    which it may show again. In Label Studio the keyframe of such a mark has ``enabled`` False.
+    """
+
+    frame: int
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+    hides_until: int | None = None
+
+    def keyframe(self) -> Keyframe | None:
+        """The keyframe in Label Studio; None for clicks, which leave none."""
+        return None if self.box is None else Keyframe(self.frame, self.box, enabled=self.hides_until is None)
+
+    def prompt(self, name: str) -> Prompt:
+        """What the tracker is told; a mark that hides what follows is a prompt like any other."""
+        return Prompt(name, self.frame, box=self.box, points=self.points)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A track: boxes by frame, None or missing where the object is absent, and what it cost.
+
+    ``propagated`` counts the frames that the tracker had to go through for this drawing, the marked ones aside.
+    """
+
+    boxes: Mapping[int, Box | None]
+    propagated: int = 0
+
+
+class Way(Protocol):
+    """Makes tracks of one object; it may keep what it likes from one drawing to the next."""
+
+    def draw(self, marks: Sequence[Mark]) -> Drawing:
+        """The track of all that was marked so far, sorted by frame; the first mark is where the object first shows.
+
+        Raises:
+            PromptError: nothing can be made out where the object is marked.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Press:
+    """What a press of ``t`` runs, for one object of a video.
+
+    Attributes:
+        tracker: the product's.
+        video: the frames.
+        name: the object's.
+        cancelled: asked between frames; True leaves a track unfinished.
+        advance: called after each frame.
+    """
+
+    tracker: Tracker
+    video: Frames
+    name: str
+    cancelled: Callable[[], bool] = lambda: False
+    advance: Callable[[], None] = lambda: None
+
+    def track(self, marks: Sequence[Mark], frames: range, direction: Direction) -> list[Observation]:
+        """Track from the marks, all of which lie in ``frames``. Raises PromptError; see :class:`Way`."""
+        prompts = [mark.prompt(self.name) for mark in marks]
+        span = (frames[0], frames[-1])
+        found: list[Observation] = []
+        for result in self.tracker.track(self.video, prompts, span=span, direction=direction, cancelled=self.cancelled):
+            found += result.observations
+            self.advance()
+        return found
+
+
+class Linear:
+    """Label Studio by itself: straight lines between keyframes, and the last one's box to the end.
+
+    Args:
+        frames: the object's, from its first mark to the end of the video.
+    """
+
+    def __init__(self, frames: range) -> None:
+        self._frames = frames
+
+    def draw(self, marks: Sequence[Mark]) -> Drawing:
+        """See :class:`Way`; marks of clicks draw nothing."""
+        keyframes = [keyframe for mark in marks if (keyframe := mark.keyframe()) is not None]
+        shown = {frame: interpolate(keyframes, frame) for frame in self._frames}
+        return Drawing({frame: None if one is None else one.box for frame, one in shown.items()})
+
+
+class Keytrack:
+    """Everything is tracked again at each press, in both directions, with all marks in memory.
+
+    Args:
+        press: the product's.
+        frames: the object's, from its first mark to the end of the video.
+    """
+
+    def __init__(self, press: Press, frames: range) -> None:
+        self._press = press
+        self._frames = frames
+
+    def draw(self, marks: Sequence[Mark]) -> Drawing:
+        """See :class:`Way`."""
+        found = self._press.track(marks, self._frames, "both")
+        return Drawing({one.frame: one.box for one in found}, sum(not one.human for one in found))
+
+
+class Reprompt:
+    """Without memory: from each mark the tracker starts afresh, knows that mark alone, and goes on to the next one.
+
+    Nothing is tracked backwards, since the first mark is on the object's first frame. What was tracked from a mark is
+    kept, so that a new mark costs the frames from it to the next one.
+
+    Args:
+        press: the product's.
+        frames: the object's, from its first mark to the end of the video.
+    """
+
+    def __init__(self, press: Press, frames: range) -> None:
+        self._press = press
+        self._frames = frames
+        self._tracked: dict[tuple[int, Box | None, tuple[Point, ...]], dict[int, Box | None]] = {}
+
+    def draw(self, marks: Sequence[Mark]) -> Drawing:
+        """See :class:`Way`."""
+        boxes: dict[int, Box | None] = {}
+        propagated = 0
+        ends = [*(mark.frame for mark in marks), self._frames.stop]
+        for mark, (start, end) in zip(marks, pairwise(ends), strict=True):
+            key = (start, mark.box, mark.points)
+            # No mark is ever taken back, so that what is kept went as far as the next one, or further.
+            if key not in self._tracked:
+                found = self._press.track([mark], range(start, end), "forward")
+                propagated += sum(not one.human for one in found)
+                self._tracked[key] = {one.frame: one.box for one in found}
+            boxes |= {frame: self._tracked[key].get(frame) for frame in range(start, end)}
+        return Drawing(boxes, propagated)
