@@ -130,7 +130,7 @@ def evaluate(
         advance: called after each frame.
 
     Returns:
-        None where it was cancelled.
+        None where it was cancelled before the last frame.
 
     Raises:
         DatasetError: too few frames, no object on the first one, or an annotation that cannot be read or is not as
@@ -165,7 +165,7 @@ def evaluate(
             found = numbers == int(name)
             scores[name][result.frame] = Score(region_similarity(mask, found), contour_accuracy(mask, found))
         advance()
-    if cancelled():
+    if cancelled() and any(len(each) < len(sequence) for each in scores.values()):
         return None
     ordered = {name: tuple(each[frame] for frame in range(len(sequence))) for name, each in scores.items()}
     return SequenceResult(sequence.name, ordered, prompts, tracks, seconds)

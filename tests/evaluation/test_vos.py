@@ -165,6 +165,8 @@ def test_progress_and_cancelling(tmp_path: Path) -> None:
     tracker = perfect(sequence)
     assert evaluate(sequence, tracker, "mask", cancelled=lambda: len(seen) > 8, advance=lambda: seen.append(1)) is None
     assert len(seen) == 9
+    del seen[:]
+    assert evaluate(sequence, tracker, "mask", cancelled=lambda: len(seen) > 5, advance=lambda: seen.append(1))
 
 
 def test_seconds_are_those_of_prompting_and_tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
