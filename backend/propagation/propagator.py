@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from backend.propagation.quality import Quality
 from backend.tracks import BoolArray, Box, Point
 
 
@@ -15,11 +16,13 @@ from backend.tracks import BoolArray, Box, Point
 class Propagation:
     """One object on one frame.
 
-    ``mask`` is None where the object was not found. ``score`` is the confidence in that, from 0 to 1.
+    ``mask`` is None where the object was not found. ``score`` is the confidence in that, from 0 to 1; ``quality`` the
+    signs that it was drawn from, by propagators that know them.
     """
 
     mask: BoolArray | None
     score: float
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +89,13 @@ class Propagator(Protocol):
     """Carries masks from frame to frame, forwards or backwards, with a memory of its own."""
 
     def step(
-        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self, frame: int, encoding: Any, given: Mapping[str, BoolArray], wanted: Collection[str]
     ) -> dict[str, Propagation]:
         """Take in one frame.
 
         Args:
             frame: its decode index; a neighbour of the last call's or a few frames on, in either direction.
-            encoding: the frame.
+            encoding: the frame, as the encoder that belongs to the propagator made it.
             given: masks ``bool (H, W)`` that hold, by object: remembered for good, and what the object is from here on.
             wanted: the objects to propagate; each was given to this propagator, now or before.
 
