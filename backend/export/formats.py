@@ -142,7 +142,7 @@ FORMATS = _table(
     Format(
         "mots",
         "MOTS: a gt.txt of masks a video, and 16-bit images",
-        mots.FILES,
+        mot.FILES,
         mots.write,
         needs_masks=True,
         by_video=True,

@@ -9,7 +9,7 @@ Source: Milan et al., arXiv 1603.00831.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from backend.export.writing import Clip, Export, Seen, write_rows
 
@@ -33,8 +33,7 @@ def write(export: Export) -> None:
             rows += [_row(shot.position + 1, seen, numbers[export.class_index(seen.item)]) for seen in shot.seen]
         write_rows(export.directory / clip.name / TRUTH, rows)
         write_sequence(export, clip)
-    write_rows(export.directory / LABELS, label_lines(export.classes, numbers, {}))
-    write_rows(export.directory / SEQUENCES, ["name", *(clip.name for clip in export.clips)])
+    write_lists(export, numbers)
 
 
 def picture_names(export: Export, clip: Clip) -> list[str]:
@@ -87,10 +86,18 @@ def class_numbers(
     return tuple(found[index] for index in range(len(classes)))
 
 
-def label_lines(classes: Sequence[str], numbers: Sequence[int], others: Mapping[int, str]) -> Iterable[str]:
-    """The name of class n as line n, on one line whatever is in it; ``others`` name the numbers that no class has."""
-    names = {**others, **dict(zip(numbers, classes, strict=True))}
-    return [" ".join(names[number].split()) for number in range(1, max(numbers) + 1)]
+def write_lists(export: Export, numbers: Sequence[int], others: Mapping[int, str] | None = None) -> None:
+    """Write ``labels.txt``, where line n has the name of class n, and ``seqmap.txt``.
+
+    Args:
+        export: one run.
+        numbers: the classes', in their order.
+        others: the names of lower numbers that no class has.
+    """
+    names = {**(others or {}), **dict(zip(numbers, export.classes, strict=True))}
+    lines = (" ".join(names[number].split()) for number in range(1, max(numbers) + 1))
+    write_rows(export.directory / LABELS, lines)
+    write_rows(export.directory / SEQUENCES, ["name", *(clip.name for clip in export.clips)])
 
 
 def _row(frame: int, seen: Seen, kind: int) -> str:

@@ -15,21 +15,9 @@ from PIL import Image
 
 from backend.errors import OutputError
 from backend.export.masks import NumberArray
-from backend.export.mot import (
-    FILES,
-    IMAGES,
-    LABELS,
-    SEQUENCES,
-    TRUTH,
-    class_numbers,
-    label_lines,
-    picture_names,
-    write_sequence,
-)
+from backend.export.mot import IMAGES, TRUTH, class_numbers, picture_names, write_lists, write_sequence
 from backend.export.writing import Export, Shot, make_directory, write_rows
 from backend.tracks import Mask
-
-__all__ = ["FILES", "write"]
 
 INSTANCES = "instances"
 BENCHMARK = {"car": 1, "pedestrian": 2, "person": 2}
@@ -57,8 +45,7 @@ def write(export: Export) -> None:
             _save(instances / f"{shot.position + 1:06d}.png", flat, kinds)
         write_rows(export.directory / clip.name / TRUTH, rows)
         write_sequence(export, clip)
-    write_rows(export.directory / LABELS, label_lines(export.classes, numbers, _NAMES))
-    write_rows(export.directory / SEQUENCES, ["name", *(clip.name for clip in export.clips)])
+    write_lists(export, numbers, _NAMES)
 
 
 def _check(export: Export, numbers: tuple[int, ...]) -> None:
