@@ -14,7 +14,7 @@ import pytest
 
 from backend import __version__
 from backend.__main__ import main
-from backend.cli import evaluate_davis
+from backend.cli import evaluate_davis, sequences
 from backend.errors import VideoError
 from backend.evaluation.davis import find_sequences
 from backend.service.engine import Choice
@@ -306,7 +306,7 @@ def test_ctrl_c_while_drawing_keeps_the_measures(root, out, tracker, monkeypatch
         if len(advanced) == FRAMES + 1:  # the first frame that is drawn
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(evaluate_davis, "_advance", advance)
+    monkeypatch.setattr(sequences, "_advance", advance)
     assert start(root, out, "--overlay", "--sequences", "bear,cows") == 130
     assert measured(out) == ["bear"]
     assert (out / "INCOMPLETE.txt").read_text() == (
@@ -318,7 +318,7 @@ def test_an_overlay_that_cannot_be_drawn_costs_no_measures(root, out, tracker, m
     def write_overlay(path, *args, **options):
         raise VideoError(f"cannot write {path.name}: the disk is full")
 
-    monkeypatch.setattr(evaluate_davis, "write_overlay", write_overlay)
+    monkeypatch.setattr(sequences, "write_overlay", write_overlay)
     assert start(root, out, "--overlay", "--sequences", "bear") == 2
     assert measured(out) == ["bear"]
     assert "overlays/bear.mp4 was not drawn: cannot write" in (out / "INCOMPLETE.txt").read_text()
