@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread
 from typing import ParamSpec, TypeVar, cast
 
 from backend.errors import KeytrackError, MeasuringError
@@ -47,10 +49,19 @@ def _answer(
 ) -> None:
     # Ctrl-C reaches the parent too, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     try:
         sender.send(function(*args, **kwargs))
     except KeytrackError as error:
         sender.send(error)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent was killed: nobody would hear the answer."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _obituary(status: int) -> str:

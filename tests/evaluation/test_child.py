@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from backend.errors import DatasetError, MeasuringError
 from backend.evaluation.benchmark_report import read_report
 from backend.evaluation.child import in_child
 from backend.evaluation.machine import peak_bytes
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_it_answers_from_another_process() -> None:
@@ -47,3 +51,14 @@ def test_one_that_fails_says_why_itself(capfd: pytest.CaptureFixture[str]) -> No
 
 def test_ctrl_c_is_the_parent_s_matter() -> None:
     assert in_child(signal.getsignal, signal.SIGINT) == signal.SIG_IGN
+
+
+def test_it_does_not_outlive_a_parent_that_was_killed() -> None:
+    working = "import os, time; os.write(1, b'at work'); time.sleep(300)"
+    code = f"from backend.evaluation.child import in_child; in_child(exec, {working!r})"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.read(len("at work")) == b"at work"
+        parent.kill()
+        # The output ends when the last process that could write to it has ended.
+        assert parent.stdout.read() == b""
