@@ -10,6 +10,7 @@ from backend.cli.options import add_settings
 HELP = "Measure the tracks against a dataset whose truth is known."
 ACTIONS = {
     "davis": "region similarity J and contour accuracy F, in DAVIS's layout",
+    "mot": "HOTA, IDF1 and MOTA of several objects, in MOTChallenge's layout",
 }
 
 

@@ -14,6 +14,7 @@ from backend.settings import Settings
 from backend.tracks import Detection, Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
+    from backend.tracking.lives import Rules
     from backend.video.frames import Frames
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Tracker(Protocol):
         video: Frames,
         detections: Mapping[int, Sequence[Detection]],
         *,
+        rules: Rules = ...,
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """A result for every frame, in order, and later ones of earlier frames."""

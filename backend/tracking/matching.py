@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
-from backend.errors import SettingsError
+from backend.errors import UnavailableError
 from backend.tracks import Box, Detection
 
 Matcher = Callable[[Mapping[str, Box], Sequence[Detection]], dict[str, int]]
@@ -31,12 +31,12 @@ def match_by_overlap(objects: Mapping[str, Box], detections: Sequence[Detection]
     """The assignment that has the greatest overlap (IoU) in all; a :data:`Matcher`.
 
     Raises:
-        SettingsError: SciPy is not installed.
+        UnavailableError: SciPy is not installed.
     """
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        raise SettingsError(
+        raise UnavailableError(
             "matching detections needs SciPy; install it with: pip install -r requirements-eval.txt"
         ) from error
     ious = box_ious(list(objects.values()), [detection.box for detection in detections])

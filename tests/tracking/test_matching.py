@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from backend.errors import SettingsError
+from backend.errors import UnavailableError
 from backend.tracking.matching import box_ious, match_by_overlap
 from backend.tracks import Box, Detection, box_iou
 
@@ -49,5 +49,5 @@ def test_nothing_to_match(objects: dict[str, Box], count: int) -> None:
 
 def test_without_scipy_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(SettingsError, match=r"pip install -r requirements-eval\.txt"):
+    with pytest.raises(UnavailableError, match=r"pip install -r requirements-eval\.txt"):
         match_by_overlap({"a": (0.0, 0.0, 9.0, 9.0)}, detected((0.0, 0.0, 9.0, 9.0)))
