@@ -33,7 +33,7 @@ in the directory --root, as the benchmark is distributed (2016 with one object, 
                                     with the objects' numbers, 255 where nothing is said
 in the directory --out:
   {RESULTS}    J, F and J&F of each sequence and their mean: over the objects of a sequence, and over all objects
-  {FRAMES}      the same for each object on each frame, the first and the last one too
+  {FRAMES}      J and F of each object on each frame, the first and the last one too
   {OVERLAYS}        with --overlay, a video of each sequence
 Ctrl-C keeps the sequences that are done; {INCOMPLETE} then says which are missing, and why.
 """
