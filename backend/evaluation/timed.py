@@ -9,7 +9,7 @@ from torch import Tensor
 
 from backend.evaluation.stages import CUTS, DECODE, ENCODE, MASKS, PROMPTS, PROPAGATE, REFINE, WAIT
 from backend.evaluation.stopwatch import Stopwatch
-from backend.propagation.propagator import Decoder, Encoded, Propagation, Propagator
+from backend.propagation.propagator import Decoder, FrameEncoder, FrameEncoding, Propagation, Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation, Segmenter
 from backend.tracking.build import Models
@@ -26,6 +26,7 @@ def timed_tracker(models: Models, cache: EncodingCache, watch: Stopwatch) -> Vid
         timed_segmenter(models.segmenter, watch),
         lambda: timed_propagator(models.new_propagator(decoder), watch),
         cache,
+        encoder=None if models.encoder is None else TimedEncoder(models.encoder, watch),
         ahead=timed_ahead(watch),
     )
 
@@ -43,6 +44,19 @@ def timed_propagator(propagator: Propagator, watch: Stopwatch) -> Propagator:
 def timed_frames(frames: Frames, watch: Stopwatch) -> Frames:
     """A video on a stopwatch."""
     return cast(Frames, TimedFrames(frames, watch))
+
+
+class TimedEncoder:
+    """A propagator's own encoder on a stopwatch."""
+
+    def __init__(self, inner: FrameEncoder, watch: Stopwatch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def encode(self, image: ImageArray) -> FrameEncoding:
+        """See :meth:`FrameEncoder.encode`."""
+        with self._watch.stage(ENCODE):
+            return self._inner.encode(image)
 
 
 class TimedSegmenter:
@@ -77,7 +91,7 @@ class TimedPropagator:
         self._watch = watch
 
     def step(
-        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self, frame: int, encoding: FrameEncoding, given: Mapping[str, BoolArray], wanted: Collection[str]
     ) -> dict[str, Propagation]:
         """See :meth:`Propagator.step`."""
         # What the tracker does next is to encode the masks.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from backend.propagation.quality import Quality
-from backend.tracks import BoolArray, Box, Point
+from backend.tracks import BoolArray, Box, ImageArray, Point
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,21 @@ class Decoder(Protocol):
         """(N, rows, columns) -> (N, H, W)."""
 
 
+class FrameEncoding(Protocol):
+    """A frame as a propagator takes it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its tensors hold."""
+
+
+class FrameEncoder(Protocol):
+    """What encodes frames for a propagator that does not take the segmenter's encodings."""
+
+    def encode(self, image: ImageArray) -> FrameEncoding:
+        """Encode one frame: RGB ``uint8 (H, W, 3)``."""
+
+
 class Propagator(Protocol):
     """Carries masks from frame to frame, forwards or backwards, with a memory of its own."""
 
@@ -95,7 +110,7 @@ class Propagator(Protocol):
 
         Args:
             frame: its decode index; a neighbour of the last call's or a few frames on, in either direction.
-            encoding: the frame, as the encoder that belongs to the propagator made it.
+            encoding: the frame, as the encoder that belongs to the propagator makes it.
             given: masks ``bool (H, W)`` that hold, by object: remembered for good, and what the object is from here on.
             wanted: the objects to propagate; each was given to this propagator, now or before.
 

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
+from typing import Any, Protocol, TypeVar
 
-from backend.segmentation.segmenter import Encoding
+
+class Held(Protocol):
+    """An encoding of any encoder."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that its tensors hold."""
+
+
+Made = TypeVar("Made", bound=Held)
 
 
 class EncodingCache:
@@ -18,7 +28,7 @@ class EncodingCache:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._held: OrderedDict[Hashable, Encoding] = OrderedDict()
+        self._held: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
@@ -27,12 +37,13 @@ class EncodingCache:
         """Bytes held."""
         return self._bytes
 
-    def get(self, key: Hashable, encode: Callable[[], Encoding]) -> Encoding:
-        """The encoding under ``key``, made by ``encode`` where it is not held."""
+    def get(self, key: Hashable, encode: Callable[[], Made]) -> Made:
+        """The encoding under ``key``, made by ``encode`` where it is not held. A key belongs to one encoder."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
-                return self._held[key]
+                held: Made = self._held[key]
+                return held
         encoding = encode()
         with self._lock:
             if key not in self._held and encoding.nbytes <= self._budget:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from backend import checkpoints
-from backend.propagation.propagator import Decoder, Propagator
+from backend.propagation.propagator import Decoder, FrameEncoder, Propagator
 from backend.propagation.sam_tokens import SamTokenPropagator
 from backend.segmentation.build import build_segmenter, fast_dtype
 from backend.segmentation.cache import EncodingCache
@@ -18,10 +18,14 @@ from backend.tracking.tracker import VideoTracker
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What a profile tracks with: the segmenter, and a propagator without memory that asks the decoder it is given."""
+    """What a profile tracks with: the segmenter, and a propagator without memory that asks the decoder it is given.
+
+    ``encoder`` encodes frames for the propagator; without one it takes the segmenter's encodings.
+    """
 
     segmenter: Segmenter
     new_propagator: Callable[[Decoder], Propagator]
+    encoder: FrameEncoder | None = None
 
 
 def load_models(settings: Settings) -> Models:
@@ -45,4 +49,5 @@ def build_tracker(settings: Settings) -> VideoTracker:
         models.segmenter,
         partial(models.new_propagator, models.segmenter),
         EncodingCache(settings.embedding_cache_bytes),
+        encoder=models.encoder,
     )

@@ -6,13 +6,14 @@ sets it right where its propagation is doubtful; one that meets none begins anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from backend.errors import PromptError
 from backend.propagation.propagator import Propagator
-from backend.segmentation.segmenter import Encoding, Segmenter
+from backend.segmentation.segmenter import Segmenter
+from backend.tracking.encoders import Encoders
 from backend.tracking.initial import initial_masks
 from backend.tracking.lives import Lives, Rules
 from backend.tracking.matching import Matcher
@@ -28,15 +29,13 @@ _SAME = 0.5
 # The part of a detection's mask that no other object may have.
 _OWN = 0.5
 
-Encode = Callable[[int, ImageArray], Encoding]
-
 
 class DetectionFollower:
     """Follows what is detected in a video, forwards.
 
     Args:
         video: the frames.
-        encode: encodes a frame, or recalls its encoding.
+        encoders: encode a frame, or recall its encoding.
         segmenter: makes masks of detections.
         propagator: one without memory.
         rules: when tracks begin and end.
@@ -47,7 +46,7 @@ class DetectionFollower:
     def __init__(
         self,
         video: Frames,
-        encode: Encode,
+        encoders: Encoders,
         segmenter: Segmenter,
         propagator: Propagator,
         rules: Rules,
@@ -55,7 +54,7 @@ class DetectionFollower:
         ahead: Ahead,
     ) -> None:
         self._video = video
-        self._encode = encode
+        self._encoders = encoders
         self._segmenter = segmenter
         self._propagator = propagator
         self._rules = rules
@@ -86,7 +85,7 @@ class DetectionFollower:
                     self._propagator.lose()
                     self._lives.cut()
                 if self._lives or looked:
-                    yield from self._step(frame, self._encode(frame, image), looked)
+                    yield from self._step(frame, image, looked)
                 else:
                     yield FrameResult(frame, ())
         finally:
@@ -102,25 +101,25 @@ class DetectionFollower:
                 found.append(Detection((x0, y0, x1, y1), one.score))
         return found
 
-    def _step(self, frame: int, encoding: Encoding, looked: list[Detection] | None) -> Iterator[FrameResult]:
-        seen = self._propagate(frame, encoding)
+    def _step(self, frame: int, image: ImageArray, looked: list[Detection] | None) -> Iterator[FrameResult]:
+        seen = self._propagate(frame, image)
         if looked is not None:
             met = self._meet(frame, seen, looked)
-            given = self._set_right(frame, encoding, seen, {name: looked[place] for name, place in met.items()})
+            given = self._set_right(frame, image, seen, {name: looked[place] for name, place in met.items()})
             others = [one for place, one in enumerate(looked) if place not in met.values()]
-            given |= self._begin(frame, encoding, seen, others)
+            given |= self._begin(frame, image, seen, others)
             released, ended = self._lives.judge(frame, met)
             self._propagator.forget(ended)
             if given:
-                self._propagator.step(frame, encoding, given, ())
+                self._propagator.step(frame, self._encoders.propagating(frame, image), given, ())
             yield from _by_frame(released)
             seen = {name: one for name, one in seen.items() if name not in ended}
         yield FrameResult(frame, tuple(self._lives.tell(seen.values())))
 
-    def _propagate(self, frame: int, encoding: Encoding) -> dict[str, Observation]:
+    def _propagate(self, frame: int, image: ImageArray) -> dict[str, Observation]:
         if not self._lives:
             return {}
-        found = self._propagator.step(frame, encoding, {}, self._lives.names)
+        found = self._propagator.step(frame, self._encoders.propagating(frame, image), {}, self._lives.names)
         return {name: _observe(name, frame, one.mask, one.score) for name, one in found.items()}
 
     def _meet(self, frame: int, seen: Mapping[str, Observation], looked: Sequence[Detection]) -> dict[str, int]:
@@ -136,7 +135,7 @@ class DetectionFollower:
         return met | {name: places[place] for name, place in back.items()}
 
     def _set_right(
-        self, frame: int, encoding: Encoding, seen: dict[str, Observation], met: Mapping[str, Detection]
+        self, frame: int, image: ImageArray, seen: dict[str, Observation], met: Mapping[str, Detection]
     ) -> dict[str, BoolArray]:
         """Masks, made of their detections, of objects whose propagation is doubtful; puts them into ``seen``."""
         given: dict[str, BoolArray] = {}
@@ -150,7 +149,7 @@ class DetectionFollower:
             crowded = max(_overlap(detection.box, _boxes(others)), _overlap(detection.box, whole)) >= _CROWDED
             if crowded or not self._lives.may_be_set_right(name, frame):
                 continue
-            mask, score = self._segment(frame, encoding, detection.box, others)
+            mask, score = self._segment(frame, image, detection.box, others)
             one = _observe(name, frame, mask, score)
             if _overlap(detection.box, _boxes({name: one})) >= _SAME:
                 given[name], seen[name] = mask, one
@@ -160,26 +159,27 @@ class DetectionFollower:
         return given
 
     def _begin(
-        self, frame: int, encoding: Encoding, seen: dict[str, Observation], detections: Iterable[Detection]
+        self, frame: int, image: ImageArray, seen: dict[str, Observation], detections: Iterable[Detection]
     ) -> dict[str, BoolArray]:
         """Masks of objects that begin; puts them into ``seen``."""
         given: dict[str, BoolArray] = {}
         for detection in detections:
             if detection.score < self._rules.confident or _overlap(detection.box, _boxes(seen)) >= _SAME:
                 continue
-            mask, score = self._segment(frame, encoding, detection.box, seen)
+            mask, score = self._segment(frame, image, detection.box, seen)
             if mask.any():
                 name = self._lives.begin(frame, detection.box)
                 given[name], seen[name] = mask, _observe(name, frame, mask, score)
         return given
 
     def _segment(
-        self, frame: int, encoding: Encoding, box: Box, others: Mapping[str, Observation]
+        self, frame: int, image: ImageArray, box: Box, others: Mapping[str, Observation]
     ) -> tuple[BoolArray, float]:
         """The mask of a detection, without what other objects have, and its score; empty where there is none."""
-        nothing = np.zeros(encoding.size, bool)
+        nothing = np.zeros(image.shape[:2], bool)
         prompts = {_DETECTED: Prompt(_DETECTED, frame, box)}
         try:
+            encoding = self._encoders.segmenting(frame, image)
             mask, score = initial_masks(self._segmenter, encoding, prompts)[_DETECTED]
         except PromptError:  # a person must hear of it; here a detection is worth nothing
             return nothing, 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 
-from backend.propagation.propagator import Encoded, Propagation, Propagator
+from backend.propagation.propagator import FrameEncoding, Propagation, Propagator
 from backend.tracking.plan import Pass
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
 from backend.video.ahead import Ahead, read_ahead
@@ -15,7 +15,7 @@ from backend.video.shots import Shots
 SEARCH_EVERY = 4
 
 Given = Mapping[int, Mapping[str, BoolArray]]
-Encode = Callable[[int, ImageArray], Encoded]
+Encode = Callable[[int, ImageArray], FrameEncoding]
 
 
 class Follower:
@@ -23,7 +23,7 @@ class Follower:
 
     Args:
         video: the frames.
-        encode: encodes a frame, or recalls its encoding.
+        encode: encodes a frame for the propagator, or recalls its encoding.
         propagator: a fork of the one that was given the prompted masks.
         given: the prompted masks by frame and object.
         ahead: hands out the frames of a pass.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-from backend.propagation.propagator import Propagator
+from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
-from backend.segmentation.segmenter import Encoding, Segmenter
+from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detected import DetectionFollower
+from backend.tracking.encoders import Encoders
 from backend.tracking.follow import Follower
 from backend.tracking.initial import initial_masks
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, make_passes, take_turns
-from backend.tracks import BoolArray, Detection, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
+from backend.tracks import BoolArray, Detection, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, check_index
 
@@ -22,9 +23,10 @@ class VideoTracker:
     """Tracks prompted objects through videos, one call at a time.
 
     Args:
-        segmenter: makes masks of prompts, and the encodings that the propagator reads.
+        segmenter: makes masks of prompts.
         new_propagator: a propagator without memory.
         cache: keeps encodings from one call to the next.
+        encoder: encodes frames for the propagator; without one it takes the segmenter's encodings.
         ahead: hands out the frames of a pass; by default a thread decodes the next ones meanwhile.
     """
 
@@ -34,9 +36,11 @@ class VideoTracker:
         new_propagator: Callable[[], Propagator],
         cache: EncodingCache,
         *,
+        encoder: FrameEncoder | None = None,
         ahead: Ahead = read_ahead,
     ) -> None:
         self._segmenter = segmenter
+        self._encoder = encoder
         self._new_propagator = new_propagator
         self._cache = cache
         self._ahead = ahead
@@ -105,7 +109,7 @@ class VideoTracker:
         for frame in detections:
             check_index(frame, len(video), video.path.name)
         follower = DetectionFollower(
-            video, self._encoder(video), self._segmenter, self._new_propagator(), rules, match, self._ahead
+            video, self._encoders(video), self._segmenter, self._new_propagator(), rules, match, self._ahead
         )
         return _finish([follower.follow(detections)], cancelled)
 
@@ -116,16 +120,16 @@ class VideoTracker:
         passes: Sequence[Pass],
         cancelled: Callable[[], bool],
     ) -> Iterator[FrameResult]:
-        encode = self._encoder(video)
+        encoders = self._encoders(video)
         propagator = self._new_propagator()
         given: dict[int, dict[str, BoolArray]] = {}
         for frame, prompts in marked.items():
             if cancelled():
                 return
-            encoding = encode(frame, video.frame(frame))
-            masks = initial_masks(self._segmenter, encoding, prompts)
+            image = video.frame(frame)
+            masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts)
             given[frame] = {name: mask for name, (mask, _) in masks.items()}
-            propagator.step(frame, encoding, given[frame], ())
+            propagator.step(frame, encoders.propagating(frame, image), given[frame], ())
             yield FrameResult(
                 frame,
                 tuple(
@@ -133,16 +137,14 @@ class VideoTracker:
                     for name, (mask, score) in sorted(masks.items())
                 ),
             )
-        ways = [Follower(video, encode, propagator.fork(), given, self._ahead).follow(route) for route in passes]
+        ways = [
+            Follower(video, encoders.propagating, propagator.fork(), given, self._ahead).follow(route)
+            for route in passes
+        ]
         yield from _finish(ways, cancelled)
 
-    def _encoder(self, video: Frames) -> Callable[[int, ImageArray], Encoding]:
-        identity = video.identity()
-
-        def encode(frame: int, image: ImageArray) -> Encoding:
-            return self._cache.get((identity, frame), lambda: self._segmenter.encode(image))
-
-        return encode
+    def _encoders(self, video: Frames) -> Encoders:
+        return Encoders.of(video, self._cache, self._segmenter, self._encoder)
 
 
 def _finish(ways: Sequence[Generator[FrameResult, None, None]], cancelled: Callable[[], bool]) -> Iterator[FrameResult]:

@@ -103,6 +103,17 @@ def test_a_result_for_every_frame_and_late_ones_of_earlier_frames() -> None:
     assert order == [(0, []), (1, []), (2, []), (1, ["1"]), (2, ["1"]), (3, ["1"]), (4, ["1"])]
 
 
+def test_with_an_encoder_of_its_own_only_what_is_segmented_is_encoded_for_the_segmenter() -> None:
+    room, encoder = Room(6), FakeSegmenter()
+    tracker = VideoTracker(
+        room.segmenter.as_segmenter, lambda: room.propagator, EncodingCache(10**6), encoder=encoder.as_segmenter
+    )
+    detections = everywhere(6, LEFT) | {frame: [Detection(LEFT, 0.9), Detection(RIGHT, 0.8)] for frame in range(3, 6)}
+    assert len(list(tracker.track_detections(room.video.as_reader, detections))) == 6
+    assert room.segmenter.encoded == [0, 3]
+    assert encoder.encoded == list(range(6))
+
+
 def test_where_nothing_is_followed_nothing_is_encoded() -> None:
     room = Room(6)
     assert [result.frame for result in room.results({frame: [] for frame in range(6)})] == list(range(6))

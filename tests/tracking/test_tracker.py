@@ -141,6 +141,30 @@ def test_the_frames_of_a_pass_may_be_made_ready_elsewhere() -> None:
     assert asked == [[3, 4, 5], [1, 0]]
 
 
+def test_a_propagator_may_have_an_encoder_of_its_own() -> None:
+    """Then only frames with prompts are encoded for the segmenter."""
+    video, segmenter, encoder = FakeVideo(9), FakeSegmenter(), FakeSegmenter()
+    propagators: list[FakePropagator] = []
+
+    def new() -> FakePropagator:
+        propagators.append(FakePropagator())
+        return propagators[-1]
+
+    tracker = VideoTracker(segmenter.as_segmenter, new, EncodingCache(10**6), encoder=encoder.as_segmenter)
+    for _ in range(2):
+        collected(tracker.track(video.as_reader, [boxed("a", 2), boxed("b", 6)]))
+        assert sorted(segmenter.encoded) == [2, 6]
+        assert sorted(encoder.encoded) == list(range(9))
+
+
+def test_without_a_cache_a_frame_is_encoded_once_for_both() -> None:
+    video, segmenter = FakeVideo(5), FakeSegmenter()
+    tracker = VideoTracker(segmenter.as_segmenter, FakePropagator, EncodingCache(0))
+    collected(tracker.track(video.as_reader, [boxed("a", 0)]))
+    # The way on begins with the prompted frame.
+    assert segmenter.encoded == [0, 1, 2, 3, 4]
+
+
 def test_a_video_of_one_frame() -> None:
     (result,) = Room(1).track(boxed("a", 0))
     assert result.observations[0].human

@@ -1,0 +1,46 @@
+"""A video's frames as the models take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from backend.propagation.propagator import FrameEncoder
+from backend.segmentation.cache import EncodingCache, Held
+from backend.segmentation.segmenter import Encoding, Segmenter
+from backend.tracks import ImageArray
+from backend.video.frames import Frames
+
+Made = TypeVar("Made", bound=Held)
+
+
+class CachedEncoder(Generic[Made]):
+    """Encodes frames of a video, or recalls their encodings; that of the last frame in any case."""
+
+    def __init__(self, video: Frames, cache: EncodingCache, encode: Callable[[ImageArray], Made]) -> None:
+        self._identity = video.identity()
+        self._cache = cache
+        self._encode = encode
+        self._last: tuple[int, Made] | None = None
+
+    def __call__(self, frame: int, image: ImageArray) -> Made:
+        """The encoding of a frame, by its index and as it was decoded."""
+        if self._last is None or self._last[0] != frame:
+            made = self._cache.get((self._identity, frame, self._encode), lambda: self._encode(image))
+            self._last = frame, made
+        return self._last[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoders:
+    """What encodes a video's frames: for the segmenter, and for the propagator."""
+
+    segmenting: CachedEncoder[Encoding]
+    propagating: CachedEncoder[Any]
+
+    @classmethod
+    def of(cls, video: Frames, cache: EncodingCache, segmenter: Segmenter, encoder: FrameEncoder | None) -> Encoders:
+        """Encoders of a video; without an ``encoder`` the segmenter's encodings serve both."""
+        segmenting = CachedEncoder(video, cache, segmenter.encode)
+        return cls(segmenting, segmenting if encoder is None else CachedEncoder(video, cache, encoder.encode))
