@@ -42,7 +42,9 @@ def choose_labellings(tasks: Iterable[Task], choices: Choices, notes: Notes) -> 
     if not chosen:
         found = f"; {predicted} of them have predictions" if predicted else ""
         hint = ", which --predictions exports" if predicted and not choices.predictions else ""
-        raise DatasetError(f"there is nothing to export: {count} tasks, and no annotation that counts{found}{hint}")
+        raise DatasetError(
+            f"there is nothing to export: of {count} tasks none has an annotation that counts{found}{hint}"
+        )
     return chosen
 
 
