@@ -22,6 +22,7 @@ COMMANDS = {
     "track": "track objects through a video file, without Label Studio",
     "evaluate": "measure the tracks against a dataset whose truth is known",
     "benchmark": "time the stages of a press on this machine",
+    "export": "write what was labelled in the formats of other tools",
     "weights": "list, fetch and verify model weights",
 }
 

@@ -79,7 +79,6 @@ class Mask:
         x, y, width, height = coco.toBbox({"size": list(self.size), "counts": self.counts}).tolist()
         return (x, y, x + width, y + height)
 
-
     @cached_property
     def solid_box(self) -> Box | None:
         """The tight box without specks: connected parts of less than 1 % of the mask; None where it is empty.

@@ -17,10 +17,11 @@ from backend.evaluation.stages import DECODE, ENCODE, MASKS, MISSING, PROMPTS, S
 from backend.evaluation.stopwatch import REST, Stopwatch
 from backend.evaluation.timed import timed_frames, timed_segmenter, timed_tracker
 from backend.labelstudio.edits import Item
-from backend.labelstudio.regions import RECTANGLE, Region, from_keyframe, replace_sequence
+from backend.labelstudio.regions import RECTANGLE, Region, from_keyframe, replace_sequence, to_box
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding
 from backend.tracking.build import Models
+from backend.tracking.corrections import carry_margins
 from backend.tracking.initial import initial_masks
 from backend.tracking.keyframes import thin
 from backend.tracks import Box, Keyframe, Mask, Point, Prompt
@@ -152,9 +153,10 @@ class Bench:
             value = {"labels": ["Object"], "sequence": [first]}
             raw = {"id": name, "from_name": "box", "to_name": "video", "type": RECTANGLE, "value": value}
             region = Region(name, ("Object",), (first,), "both", raw)
-            dense = [boxes.get(index) for index in clock.shown().tolist()]
+            shown = clock.shown().tolist()
         with watch.stage(THIN):
-            keyframes = thin(dense, iou=self.keyframe_iou, fixed={0: drawn})
+            fitted = carry_margins(boxes, {0: to_box(first, size)}, size)
+            keyframes = thin([fitted.get(index) for index in shown], iou=self.keyframe_iou, fixed={0: drawn})
         with watch.stage(SERIALISE):
             later = [from_keyframe(one, one.position + 1, clock.frame_rate, size) for one in keyframes[1:]]
             item = replace_sequence(

@@ -17,6 +17,7 @@ in sight all the time. No press finds anything in a cache.
 - *Decode, where the tracker waits* is opening the file, the prompted frame, and frames that are looked at for cuts.
 - *Refine* is the segmenter's decoder on behalf of the propagator; *propagate* is the propagator without it.
 - *Decode masks* is scaling masks to full size, encoding their run lengths, and their boxes.
+- *Thin* is drawing the boxes with the margins of those that were given, and choosing the keyframes.
 
 Shares are of the sum of the stages."""
 

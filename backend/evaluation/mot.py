@@ -84,17 +84,18 @@ def track_keyframes(
         advance: called for each frame.
 
     Returns:
-        None where it was cancelled.
+        None where it was cancelled before all was done.
 
     Raises:
         PromptError: nothing can be made out at any of the marks.
         VideoError: an image cannot be read.
     """
     start = time.perf_counter()
+    told: set[int] = set()
 
     def track(marked: Sequence[Prompt]) -> dict[str, Track]:
         found = tracker.track(video, marked, direction="forward", cancelled=cancelled)
-        return _collect(found, len(video), advance)
+        return _collect(found, told, advance)
 
     try:
         tracks = track(prompts)
@@ -104,7 +105,15 @@ def track_keyframes(
         if not usable:
             raise
         tracks, prompts = track(usable), usable
-    return None if cancelled() else Run(tracks, time.perf_counter() - start, len(prompts))
+    first: dict[str, int] = {}
+    for prompt in prompts:
+        first[prompt.object_id] = min(prompt.frame, first.get(prompt.object_id, prompt.frame))
+    seen = sum(len(track.observations) for track in tracks.values())
+    if cancelled() and seen < sum(len(video) - frame for frame in first.values()):
+        return None
+    for _ in range(len(video) - len(told)):  # frames before the first mark
+        advance()
+    return Run(tracks, time.perf_counter() - start, len(prompts))
 
 
 def track_detections(
@@ -129,7 +138,7 @@ def track_detections(
         advance: called for each frame.
 
     Returns:
-        None where it was cancelled.
+        None where it was cancelled before all was done.
 
     Raises:
         VideoError: an image cannot be read.
@@ -137,23 +146,22 @@ def track_detections(
     start = time.perf_counter()
     looked = {frame: detections.get(frame, ()) for frame in range(0, len(video), every)}
     results = tracker.track_detections(video, looked, rules=rules, cancelled=cancelled)
-    tracks = _collect(results, len(video), advance)
-    given = sum(map(len, looked.values()))
-    return None if cancelled() else Run(tracks, time.perf_counter() - start, given)
-
-
-def _collect(results: Iterable[FrameResult], frames: int, advance: Callable[[], None]) -> dict[str, Track]:
-    """Tracks by name; tells of each frame once, and in the end of those on which there was nothing to do."""
-    tracks: dict[str, Track] = {}
     told: set[int] = set()
+    tracks = _collect(results, told, advance)
+    if cancelled() and len(told) < len(video):
+        return None
+    return Run(tracks, time.perf_counter() - start, sum(map(len, looked.values())))
+
+
+def _collect(results: Iterable[FrameResult], told: set[int], advance: Callable[[], None]) -> dict[str, Track]:
+    """Tracks by name; tells of each frame once."""
+    tracks: dict[str, Track] = {}
     for result in results:
         for observation in result.observations:
             tracks.setdefault(observation.object_id, Track(observation.object_id)).add(observation)
         if result.frame not in told:
             told.add(result.frame)
             advance()
-    for _ in range(frames - len(told)):
-        advance()
     return tracks
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
+from backend.tracking.corrections import carry_margins
 from backend.tracking.keyframes import interpolate
 from backend.tracks import Box, Direction, Keyframe, Observation, Point, Prompt
 
@@ -106,7 +107,8 @@ class Linear:
 
 
 class Keytrack:
-    """Everything is tracked again at each press, in both directions, with all marks in memory.
+    """Everything is tracked again at each press, in both directions, with all marks in memory, and the boxes are drawn
+    as the annotator draws his.
 
     Args:
         press: the product's.
@@ -120,7 +122,10 @@ class Keytrack:
     def draw(self, marks: Sequence[Mark]) -> Drawing:
         """See :class:`Way`."""
         found = self._press.track(marks, self._frames, "both")
-        return Drawing({one.frame: one.box for one in found}, sum(not one.human for one in found))
+        drawn = {mark.frame: mark.box for mark in marks if mark.box is not None}
+        size = (self._press.video.width, self._press.video.height)
+        boxes = carry_margins({one.frame: one.box for one in found}, drawn, size)
+        return Drawing(boxes, sum(not one.human for one in found))
 
 
 class Reprompt:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from backend.errors import DatasetError, OutputError
 from backend.evaluation.motchallenge import (
@@ -21,6 +20,7 @@ from backend.video.reader import VideoReader
 from support.clips import read_code
 from support.labelled import LABELLED, labelled_dataset, make_video
 from support.labelled import truth as labelled_truth
+from support.mot import write_sequence
 
 TRUTH = """\
 1,7,11,21,30,40,1,1,0.75
@@ -35,16 +35,12 @@ DETECTIONS = """\
 """
 
 
-def make_sequence(root: Path, name: str = "one", *, frames: int = 3, info: str | None = None) -> Path:
-    directory = root / name
-    for part in ("img1", "gt", "det"):
-        (directory / part).mkdir(parents=True)
-    for number in range(1, frames + 1):
-        Image.fromarray(np.full((24, 32, 3), number, np.uint8)).save(directory / "img1" / f"{number:06d}.png")
-    text = info or f"[Sequence]\nname={name}\nimDir=img1\nframeRate=12.5\nseqLength={frames}\nimWidth=32\nimHeight=24\n"
-    (directory / "seqinfo.ini").write_text(text)
-    (directory / "gt" / "gt.txt").write_text(TRUTH)
-    (directory / "det" / "det.txt").write_text(DETECTIONS)
+def make_sequence(root: Path, name: str = "one", *, info: str | None = None) -> Path:
+    """Three frames, grey 1 to 3."""
+    images = [np.full((24, 32, 3), number, np.uint8) for number in (1, 2, 3)]
+    directory = write_sequence(root, name, images, TRUTH, DETECTIONS, fps=12.5)
+    if info is not None:
+        (directory / "seqinfo.ini").write_text(info)
     return directory
 
 
