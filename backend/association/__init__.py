@@ -1,0 +1,1 @@
+"""Who is who: what objects look like, and matching them across frames."""
