@@ -34,11 +34,31 @@ class Answer:
 
 def coverage(mask: BoolArray, encoding: Encoded) -> Tensor:
     """How much of each cell a mask ``bool (H, W)`` covers: (4 rows, 4 columns) of the token grid, 0 to 1."""
+    return in_cells(torch.from_numpy(mask.astype(np.float32)).to(encoding.embedding.device), encoding)
+
+
+def in_cells(values: Tensor, encoding: Encoded) -> Tensor:
+    """A map (H, W) of the frame, of any resolution -> its mean in each cell: (4 rows, 4 columns) of the token grid."""
     rows, columns = grid_of(encoding)
-    whole = torch.from_numpy(mask.astype(np.float32)).to(encoding.embedding.device)[None, None]
-    scaled = functional.interpolate(whole, encoding.scaled, mode="bilinear", align_corners=False, antialias=True)
+    scaled = functional.interpolate(
+        values[None, None], encoding.scaled, mode="bilinear", align_corners=False, antialias=True
+    )
     side = (4 * rows * CELL - scaled.shape[-2], 4 * columns * CELL - scaled.shape[-1])
     return functional.avg_pool2d(functional.pad(scaled, (0, side[1], 0, side[0])), CELL)[0, 0]
+
+
+def in_pixels(values: Tensor, encoding: Encoded) -> Tensor:
+    """(4 rows, 4 columns) of the token grid -> the pixels of the frame as it was encoded, without padding."""
+    rows, columns = values.shape
+    whole = functional.interpolate(
+        values[None, None], (rows * CELL, columns * CELL), mode="bilinear", align_corners=False
+    )
+    return whole[0, 0, : encoding.scaled[0], : encoding.scaled[1]]
+
+
+def as_logits(probability: Tensor, encoding: Encoded) -> Tensor:
+    """(4 rows, 4 columns) -> logits on the encoding's grid, not surer than the segmenter can stand."""
+    return on_grid(torch.logit(probability, eps=_NOTHING).clamp(-_LIMIT, _LIMIT), encoding, -_LIMIT)
 
 
 def on_grid(values: Tensor, encoding: Encoded, outside: float) -> Tensor:
@@ -64,8 +84,7 @@ def cue_for(probability: Tensor, encoding: Encoded) -> Cue | None:
     depth = cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, 3)[1:-1, 1:-1] * probability.cpu().numpy()
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     point = Point((float(x) + 0.5) * right, (float(y) + 0.5) * down)
-    logits = torch.logit(probability, eps=_NOTHING).clamp(-_LIMIT, _LIMIT)
-    return Cue(box, (point,), on_grid(logits, encoding, -_LIMIT))
+    return Cue(box, (point,), as_logits(probability, encoding))
 
 
 def ask(decoder: Decoder, encoding: Encoded, probabilities: list[Tensor]) -> list[Answer | None]:

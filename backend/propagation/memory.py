@@ -101,6 +101,18 @@ class MemoryBank(Generic[Keys]):
         self._working.append(Remembered(frame, keys, dict(values), False))
         self._working, self._long_term = self._keeping.settle(self._working, self._long_term)
 
+    def rewrite(self, frame: int, keys: Keys, values: Mapping[str, Tensor]) -> None:
+        """Remember a propagated frame otherwise, or at all.
+
+        Where this frame was the last to be written, its objects get these values; those that have none keep theirs, and
+        then both keys must be of the same tokens. Otherwise it is written.
+        """
+        last = self._working[-1] if self._working else None
+        if last is None or last.frame != frame:
+            self.write(frame, keys, values)
+        else:
+            self._working[-1] = Remembered(frame, keys, {**last.values, **values}, False)
+
     def read(self, frame: int) -> Iterator[Remembered[Keys]]:
         """What is to be read for a frame: permanent frames first, then long-term memory and the propagated ones,
         oldest first.

@@ -118,6 +118,24 @@ class Propagator(Protocol):
             a propagation for each object of ``wanted``.
         """
 
+    @property
+    def probabilities(self) -> Mapping[str, Tensor]:
+        """What the last step made of each object that it found: float32 (rows, columns), which cover the frame."""
+
+    def amend(self, frame: int, encoding: Any, masks: Mapping[str, BoolArray]) -> None:
+        """Believe other masks of objects on the frame of the last step, and remember them.
+
+        They take the place of what was propagated, in memory too, but are not remembered for good as given ones are.
+
+        Args:
+            frame: the last step's.
+            encoding: the last step's.
+            masks: ``bool (H, W)`` by object.
+
+        Raises:
+            KeyError: an object that the last step did not find.
+        """
+
     def lose(self) -> None:
         """The picture has changed altogether (a cut): look for every object anew instead of following it."""
 

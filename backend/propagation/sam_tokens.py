@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.propagation.cues import LEAST, Answer, ask, coverage, on_grid
+from backend.propagation.cues import LEAST, Answer, ask, coverage, in_pixels, on_grid
 from backend.propagation.memory import MemoryBank, Rolling, known_alike
 from backend.propagation.propagator import Decoder, Encoded, Propagation
+from backend.propagation.quality import Quality, judge
 from backend.propagation.reading import read_memory
 from backend.propagation.token_keys import TokenKeys, make_keys, nest_values, unnest_values
 from backend.tracks import BoolArray
@@ -76,6 +77,15 @@ class _Finding:
         return float(np.sqrt(self.certainty * self.agreement))
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the last step found."""
+
+    encoding: Encoded
+    keys: TokenKeys
+    findings: Mapping[str, _Finding]
+
+
 class SamTokenPropagator:
     """Propagates by SAM's tokens; see :class:`~backend.propagation.propagator.Propagator`.
 
@@ -90,6 +100,14 @@ class SamTokenPropagator:
         self._dtype = dtype
         self._bank: MemoryBank[TokenKeys] = MemoryBank(Rolling(RECENT)) if bank is None else bank
         self._objects: dict[str, _Followed] = {}
+        self._seen: _Seen | None = None
+
+    @property
+    def probabilities(self) -> dict[str, Tensor]:
+        """What the last step made of each object that it found: float32 (rows, columns) of the scaled frame."""
+        if self._seen is None:
+            return {}
+        return {name: in_pixels(one.probability, self._seen.encoding) for name, one in self._seen.findings.items()}
 
     def fork(self) -> SamTokenPropagator:
         """Another one that remembers what was given so far and nothing else; it follows no object yet."""
@@ -99,6 +117,7 @@ class SamTokenPropagator:
         """Another one in the same state, to go on by itself."""
         other = SamTokenPropagator(self._decoder, self._dtype, self._bank.branch())
         other._objects = {name: replace(followed) for name, followed in self._objects.items()}
+        other._seen = self._seen
         return other
 
     def lose(self) -> None:
@@ -128,6 +147,7 @@ class SamTokenPropagator:
         lost = [name for name in wanted if self._objects[name].lost]
         findings = self._find(frame, encoding, keys, following, search=False)
         findings |= self._find(frame, encoding, keys, lost, search=True)
+        before = {name: self._objects[name].probability for name in following}
         for name, finding in findings.items():
             followed = self._objects[name]
             if followed.lost:
@@ -139,11 +159,32 @@ class SamTokenPropagator:
                 followed.probability = finding.probability
         seen = {name: finding for name, finding in findings.items() if not self._objects[name].lost}
         self._remember(frame, keys, {name: finding for name, finding in seen.items() if finding.reliable})
-        masks = self._masks({name: finding.probability for name, finding in seen.items()}, encoding)
+        self._seen = _Seen(encoding, keys, seen)
+        found = {name: finding.probability for name, finding in seen.items()}
+        masks, qualities = self._masks(found, encoding), _judge(found, before)
         return {
-            name: Propagation(masks.get(name), findings[name].score if name in seen else 1 - findings[name].score)
+            name: Propagation(masks[name], findings[name].score, qualities[name])
+            if name in seen
+            else Propagation(None, 1 - findings[name].score)
             for name in wanted
         }
+
+    @torch.inference_mode()
+    def amend(self, frame: int, encoding: Encoded, masks: Mapping[str, BoolArray]) -> None:
+        """Believe other masks of objects on the frame of the last step, and remember the frame.
+
+        What SAM made of the objects there stays: the difference to the masks is its error.
+        """
+        if self._seen is None or not masks.keys() <= self._seen.findings.keys():
+            raise KeyError(f"the last step did not find all of {', '.join(masks)}")
+        findings = dict(self._seen.findings)
+        for name, mask in masks.items():
+            # Certain and agreed upon, so that later frames may learn from it.
+            findings[name] = replace(findings[name], probability=coverage(mask, encoding), certainty=1.0, agreement=1.0)
+            self._objects[name].probability = findings[name].probability
+        self._seen = replace(self._seen, findings=findings)
+        reliable = {name: one for name, one in findings.items() if one.reliable}
+        self._bank.rewrite(frame, *self._memory(self._seen.keys, reliable))
 
     def _take(self, frame: int, encoding: Encoded, keys: TokenKeys, given: Mapping[str, BoolArray]) -> None:
         truths = [coverage(mask, encoding) for mask in given.values()]
@@ -187,11 +228,15 @@ class SamTokenPropagator:
         return GIVEN if permanent else OLD
 
     def _remember(self, frame: int, keys: TokenKeys, findings: Mapping[str, _Finding]) -> None:
-        if not findings:
-            return
+        if findings:
+            self._bank.write(frame, *self._memory(keys, findings))
+
+    def _memory(self, keys: TokenKeys, findings: Mapping[str, _Finding]) -> tuple[TokenKeys, dict[str, Tensor]]:
+        """What is to be remembered: the tokens around objects, and their values."""
         chosen = keys.take(self._around([finding.probability for finding in findings.values()], keys.shape))
-        values = {name: _values(one.probability, one.segmented, keys)[chosen.index] for name, one in findings.items()}
-        self._bank.write(frame, chosen, values)
+        return chosen, {
+            name: _values(one.probability, one.segmented, keys)[chosen.index] for name, one in findings.items()
+        }
 
     def _around(self, probabilities: Sequence[Tensor], shape: tuple[int, int]) -> Tensor:
         """``bool`` (rows, columns): the tokens of each object's box and some around it; all for one without a box."""
@@ -216,6 +261,16 @@ class SamTokenPropagator:
             mask = (self._decoder.full_size(lead[None], encoding)[0] > 0).cpu().numpy()
             masks[name] = mask if mask.any() else None
         return masks
+
+
+def _judge(found: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> dict[str, Quality]:
+    """The quality of probabilities; ``before`` has those of the frame before, of objects that were there."""
+    if not found:
+        return {}
+    alone = torch.stack(list(found.values()))
+    shared = alone / alone.sum(0).clamp(min=1)
+    earlier = torch.stack([before.get(name, torch.zeros_like(one)) > 0.5 for name, one in found.items()])
+    return dict(zip(found, judge(shared, alone, earlier), strict=True))
 
 
 def _widened(taken: Tensor) -> slice:

@@ -107,6 +107,8 @@ class XMemPropagator:
         self._bank = rules.new_bank() if bank is None else bank
         self._objects: dict[str, _Followed] = {}
         self._found: _Found | None = None
+        # What was hidden of the objects before the last step propagated them.
+        self._hidden: dict[str, Tensor] = {}
 
     @property
     def probabilities(self) -> dict[str, Tensor]:
@@ -123,7 +125,7 @@ class XMemPropagator:
         """Another one in the same state, to go on by itself."""
         other = XMemPropagator(self._network, self._rules, self._parts, self._bank.branch())
         other._objects = {name: replace(followed) for name, followed in self._objects.items()}
-        other._found = self._found
+        other._found, other._hidden = self._found, self._hidden
         return other
 
     def lose(self) -> None:
@@ -151,6 +153,7 @@ class XMemPropagator:
         """
         known = [name for name in wanted if name in self._objects or name not in given]
         due = bool(given) or any(abs(frame - self._objects[name].remembered) >= self._rules.every for name in known)
+        self._hidden = {name: self._objects[name].hidden for name in known}
         keys = _keys(encoding)
         alone = self._predict(frame, encoding, keys, known, update=not due)
         masks = {name: encoding.mask(mask) for name, mask in given.items()}
@@ -159,6 +162,17 @@ class XMemPropagator:
             self._remember(found, encoding, keys, [*masks, *(name for name in known if name not in masks)], masks)
         self._found = found
         return self._report(encoding, found, alone, list(wanted))
+
+    @torch.inference_mode()
+    def amend(self, frame: int, encoding: XMemFrame, masks: Mapping[str, BoolArray]) -> None:
+        """Believe other masks of objects on the frame of the last step, and remember the frame."""
+        for name in masks:
+            # The deep update starts from where it would have without the masks that are no longer believed.
+            self._objects[name].hidden = self._hidden[name]
+        found = self._combine(frame, encoding, {}, {name: encoding.mask(mask) for name, mask in masks.items()})
+        self._remember(found, encoding, _keys(encoding), list(masks), ())
+        self._found = found
+        self._report(encoding, found, {}, ())
 
     def _predict(
         self, frame: int, encoding: XMemFrame, keys: AnisotropicKeys, names: Sequence[str], *, update: bool
@@ -245,7 +259,7 @@ class XMemPropagator:
             self._bank.write(found.frame, keys, {name: values[name] for name in given}, permanent=True)
         propagated = {name: value for name, value in values.items() if name not in given}
         if propagated:
-            self._bank.write(found.frame, keys, propagated)
+            self._bank.rewrite(found.frame, keys, propagated)
 
     def _report(
         self, encoding: XMemFrame, found: _Found, alone: Mapping[str, Tensor], wanted: Sequence[str]

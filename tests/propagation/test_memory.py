@@ -121,6 +121,26 @@ def test_forgetting_an_object_drops_the_frames_that_had_no_other() -> None:
     assert len(bank) == 0
 
 
+def test_a_propagated_frame_can_be_remembered_otherwise() -> None:
+    bank = bank_of([1, 2])
+    branch = bank.branch()
+    bank.rewrite(2, "other", {"b": value(3)})
+    bank.rewrite(3, "new", {"a": value(4)})
+    assert [(one.frame, one.keys, {name: float(v) for name, v in one.values.items()}) for one in bank.read(0)] == [
+        (1, "found 1", {"a": 0}),
+        (2, "other", {"a": 0, "b": 3}),
+        (3, "new", {"a": 4}),
+    ]
+    assert not any(one.permanent for one in bank.read(0))
+    assert [one.keys for one in branch.read(0)] == ["found 1", "found 2"]
+
+
+def test_a_given_frame_is_not_remembered_otherwise() -> None:
+    bank = bank_of(permanent=(2,))
+    bank.rewrite(2, "found", {"a": value(1)})
+    assert [(one.keys, one.permanent) for one in bank.read(2)] == [("given 2", True), ("found", False)]
+
+
 def test_what_was_given_on_a_frame_can_be_taken_back() -> None:
     bank: MemoryBank[str] = MemoryBank(Rolling())
     bank.write(0, "", {"a": value(), "b": value()}, permanent=True)
