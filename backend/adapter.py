@@ -42,8 +42,7 @@ def shared() -> Keytrack:
 
             settings = load_settings()
             choice = choose(settings)
-            factory = tracker_factory(settings, choice)
-            _shared = Keytrack(settings, factory, profile=choice.profile, device=choice.device)
+            _shared = Keytrack(settings, tracker_factory(settings, choice), choice)
             atexit.register(_shared.close)
         return _shared
 

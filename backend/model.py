@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from backend.errors import KeytrackError, LabelConfigError, PayloadError
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.regions import parse_regions
-from backend.service.engine import Engine, Tracker, WarmUp
+from backend.service.engine import Choice, Engine, Tracker, WarmUp
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
@@ -41,25 +42,21 @@ class Keytrack:
         self,
         settings: Settings,
         tracker_factory: Callable[[], Tracker],
-        *,
-        profile: str = "lite",
-        device: str = "cpu",
+        choice: Choice,
     ) -> None:
         """Open the store; no model is loaded.
 
         Args:
             settings: where things are kept, and how long a press may take.
             tracker_factory: builds the models, on the worker thread, when the first track needs them.
-            profile: the models' profile, as it is shown and as it goes into the model version.
-            device: where they run, as it is shown.
+            choice: which models these are, as it is shown; its name goes into the model version.
 
         Raises:
             SettingsError: the data directory cannot be used.
         """
-        self.model_version = f"keytrack-{__version__}-{profile}"
+        self.model_version = f"keytrack-{__version__}-{choice.name}"
         self._settings = settings
-        self._profile = profile
-        self._device = device
+        self._choice = choice
         self._store = Store(settings.data_dir / DATABASE)
         self._jobs = Jobs()
         self._readers = Readers()
@@ -95,8 +92,7 @@ class Keytrack:
             "status": "UP",
             "model_class": type(self).__name__,
             "model_version": self.model_version,
-            "profile": self._profile,
-            "device": self._device,
+            **asdict(self._choice),
             "models_loaded": self._engine.loaded,
             "jobs": len(self._jobs),
         }

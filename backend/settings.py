@@ -122,7 +122,21 @@ class Settings(BaseSettings):
         None, description="directory that plain file paths in tasks may lie in; without it none is allowed"
     )
     profile: Annotated[Literal["lite", "full", "auto"], BeforeValidator(_lower)] = Field(
-        "auto", description="models: lite (MobileSAM, any machine), full (SAM + XMem + MASA, a GPU), auto picks"
+        "auto",
+        description="models: lite (MobileSAM alone, any machine), full (SAM ViT-H and XMem, a GPU), or auto: full "
+        "where there is a CUDA device and its weights have been fetched",
+    )
+    segmenter: Annotated[
+        Literal["auto", "mobile_sam", "sam_vit_b", "sam_vit_l", "sam_vit_h"], BeforeValidator(_lower)
+    ] = Field(
+        "auto",
+        description="what makes masks of prompts: mobile_sam, sam_vit_b, sam_vit_l or sam_vit_h; auto takes the "
+        "profile's",
+    )
+    propagator: Annotated[Literal["auto", "sam_tokens", "xmem", "xmem_s012"], BeforeValidator(_lower)] = Field(
+        "auto",
+        description="what carries masks from frame to frame: sam_tokens (MobileSAM's), xmem or xmem_s012; auto takes "
+        "the profile's",
     )
     device: Annotated[str, BeforeValidator(_lower), AfterValidator(_device)] = Field(
         "auto", description="where the models run: auto, cpu, cuda, cuda:<number>, mps or xpu"

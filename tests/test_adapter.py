@@ -14,6 +14,7 @@ import pytest
 from backend.errors import PayloadError
 from backend.model import Keytrack
 from backend.settings import load_settings
+from support.choices import LITE
 from support.fake_tracker import FakeTracker
 from support.require import unavailable
 from support.service import CONFIG, choice, clip, keyframe, press, region, task
@@ -152,7 +153,7 @@ def adapter_of_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[An
 
     clip(tmp_path / "media")
     settings = load_settings(data_dir=tmp_path / "data", media_root=tmp_path / "media", budget_seconds=30)
-    keytrack = Keytrack(settings, FakeTracker)
+    keytrack = Keytrack(settings, FakeTracker, LITE)
     adapter.use(keytrack)
     yield adapter
     keytrack.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from backend.errors import LabelConfigError, PayloadError, SettingsError, UnavailableError
 from backend.model import Keytrack
 from backend.settings import load_settings
+from support.choices import FULL
 from support.fake_tracker import FakeTracker
 from support.service import CONFIG, clip, keyframe, notes_of, region, task
 
@@ -19,7 +21,7 @@ DRAWN = keyframe(10, 40, 30, 32, 24)
 def keytrack(tmp_path: Path) -> Iterator[Keytrack]:
     clip(tmp_path / "media")
     settings = load_settings(data_dir=tmp_path / "data", media_root=tmp_path / "media", budget_seconds=30)
-    model = Keytrack(settings, FakeTracker, profile="full", device="cuda:0")
+    model = Keytrack(settings, FakeTracker, FULL)
     yield model
     model.close()
 
@@ -36,9 +38,22 @@ def test_it_has_the_signature_of_label_studio_ml(keytrack: Keytrack) -> None:
     assert keytrack.fit("START_TRAINING", {"project": {}}, job_id="1") == {}
 
 
-def test_profile_and_device_are_told(keytrack: Keytrack) -> None:
+def test_the_models_are_told(keytrack: Keytrack) -> None:
     assert keytrack.model_version.endswith("-full")
-    assert (keytrack.health()["profile"], keytrack.health()["device"]) == ("full", "cuda:0")
+    health = keytrack.health()
+    told = [health[name] for name in ("profile", "segmenter", "propagator", "device")]
+    assert told == ["full", "sam_vit_h", "xmem_s012", "cuda"]
+
+
+def test_what_other_models_tracked_is_not_passed_off_as_theirs(keytrack: Keytrack, tmp_path: Path) -> None:
+    entry = pressed(keytrack, region("a", DRAWN))
+    assert keytrack.predict([task()], label_config=CONFIG) == [entry]
+    keytrack.close()
+    settings = load_settings(data_dir=tmp_path / "data", media_root=tmp_path / "media", budget_seconds=30)
+    other = Keytrack(settings, FakeTracker, replace(FULL, propagator="xmem"))
+    assert other.model_version.endswith("-sam_vit_h-xmem")
+    assert other.predict([task()], label_config=CONFIG) == [[]]
+    other.close()
 
 
 @pytest.mark.parametrize("project", ["1", "1.1795213732", None])
@@ -80,4 +95,4 @@ def test_a_data_directory_that_cannot_be_used_is_refused_by_name(tmp_path: Path)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "keytrack.db").mkdir()
     with pytest.raises(SettingsError, match="KEYTRACK_DATA_DIR"):
-        Keytrack(load_settings(data_dir=tmp_path / "data"), FakeTracker)
+        Keytrack(load_settings(data_dir=tmp_path / "data"), FakeTracker, FULL)

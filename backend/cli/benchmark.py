@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from backend import __version__
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.errors import OutputError
 from backend.evaluation.benchmark_cases import MOST_OBJECTS, RESOLUTIONS, make_cases
 from backend.settings import Settings
@@ -66,9 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"a new file, beside which the Markdown goes; or a directory, for {NAME}.json and {NAME}.md",
     )
     parser.add_argument("--force", action="store_true", help="replace an earlier benchmark's files")
-    add_settings(
-        parser, "data_dir", "weights_dir", "profile", "device", "threads", "keyframe_iou", "embedding_cache_bytes"
-    )
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "keyframe_iou", "embedding_cache_bytes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
         commit=commit(),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         profile=settings.profile,
+        segmenter=settings.segmenter,
+        propagator=settings.propagator,
         machine=machine,
         load=load,
         repeats=plan.repeats,
@@ -130,13 +130,12 @@ def _measure_case(settings: Settings, case: Case, repeats: int, clicks: bool) ->
 
 
 def _prepare(settings: Settings) -> tuple[Settings, Machine]:
-    """The settings with profile and device resolved, and the machine; fetches the weights."""
+    """The settings with device and models resolved, and the machine; fetches the weights."""
     from backend.evaluation.machine import describe
     from backend.service.engine import choose
 
-    choice = choose(settings)
-    settings = settings.model_copy(update={"profile": choice.profile, "device": choice.device})
-    return settings, describe(choice.device, _load(settings).segmenter.dtype)
+    settings = choose(settings).applied(settings)
+    return settings, describe(settings.device, _load(settings).segmenter.dtype)
 
 
 def _measure(settings: Settings, case: Case, clip: Path, repeats: int, clicks: bool) -> Measured:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from backend import checkpoints
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.demo.check import judge, write_contact_sheet
 from backend.demo.project import Clip, Project, demo_clips, make_project
 from backend.demo.studio import Studio
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--studio-port", type=int, help="port of Label Studio (default: a free one)")
     parser.add_argument("--port", type=int, dest="backend_port", help="port of the backend (default: a free one)")
-    add_settings(parser, "data_dir", "weights_dir", "profile", "device", "threads", "budget_seconds")
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "budget_seconds")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     directory = settings.data_dir / "demo"
-    for checkpoint in checkpoints.expand([choose(settings).profile]):
-        checkpoints.fetch(checkpoint.name, settings.weights_dir)
+    for name in choose(settings).weights:
+        checkpoints.fetch(name, settings.weights_dir)
     clips = demo_clips(directory / "clips")
     _say(f"starting Label Studio and the backend; their logs are in {directory}")
     with Studio(directory, settings, studio_port=args.studio_port, backend_port=args.backend_port) as studio:

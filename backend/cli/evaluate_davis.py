@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
 from backend.cli.interrupts import Interrupts
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.cli.sequences import INCOMPLETE, OVERLAYS, Evaluation, names, number
 from backend.errors import SettingsError
 from backend.evaluation.davis import DavisSequence, find_sequences
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
     parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
     parser.add_argument("--overlay", action="store_true", help="write videos with the tracks drawn on them")
-    add_settings(parser, "data_dir", "weights_dir", "profile", "device", "threads", "embedding_cache_bytes")
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "embedding_cache_bytes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,8 +107,7 @@ class _Work:
             "prompt": self.args.prompt,
             "clicks": (self.args.clicks or 1) if self.args.prompt == "click" else None,
             "limit": self.args.limit,
-            "profile": self.choice.profile,
-            "device": self.choice.device,
+            **asdict(self.choice),
             "version": __version__,
             "missing": missing,
         }

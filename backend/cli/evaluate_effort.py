@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import ByteSize
@@ -13,7 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
 from backend.cli.interrupts import Interrupts
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.cli.sequences import INCOMPLETE, Evaluation, names, number
 from backend.evaluation.davis import DavisSequence, find_sequences
 from backend.evaluation.effort import TARGET_IOU, TARGET_SHARE, Run
@@ -28,8 +28,9 @@ from backend.service.engine import Choice, Tracker, choose, tracker_factory
 HELP = "Let a simulated annotator correct tracks until they are good, and count what he does."
 RESULTS, PAGE, PLOT = "results.json", "effort.html", "effort.png"
 NAMES = (RESULTS, PAGE, PLOT, INCOMPLETE)
-ENCODING_BYTES = 8 << 20
-"""More than the encoding of a frame takes, so that those of a sequence are kept from one correction to the next."""
+ENCODING_BYTES = {"sam_tokens": 8 << 20, "xmem": 64 << 20, "xmem_s012": 64 << 20}
+"""More than the encoding of a frame takes, by propagator, so that those of a sequence are kept from one correction to
+the next."""
 
 EPILOG = f"""\
 The annotator knows the truth. He draws a box round the object on the first frame, looks at every frame as Label Studio
@@ -75,7 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=number(2), metavar="N", help="the first N frames of each sequence only")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
     parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
-    add_settings(parser, "data_dir", "weights_dir", "profile", "device", "threads", "keyframe_iou")
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "keyframe_iou")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,12 +86,12 @@ def run(args: argparse.Namespace) -> int:
     sequences = find_sequences(args.root, names=args.sequences, split=args.split)
     if args.limit is not None:
         sequences = [sequence.beginning(args.limit) for sequence in sequences]
-    # However often a sequence is tracked, no frame is encoded twice.
-    needed = ENCODING_BYTES * max(len(sequence) for sequence in sequences)
-    cache = ByteSize(max(settings.embedding_cache_bytes, needed))
-    settings = settings.model_copy(update={"embedding_cache_bytes": cache})
     with ResultsDirectory(args.out, NAMES, force=args.force) as results:
         choice = choose(settings)
+        # However often a sequence is tracked, no frame is encoded twice.
+        needed = ENCODING_BYTES[choice.propagator] * max(len(sequence) for sequence in sequences)
+        cache = ByteSize(max(settings.embedding_cache_bytes, needed))
+        settings = settings.model_copy(update={"embedding_cache_bytes": cache})
         tracker = tracker_factory(settings, choice)()
         rules = Rules(args.by, args.most, settings.keyframe_iou)
         with Interrupts() as interrupts, logging_redirect_tqdm():
@@ -127,8 +128,7 @@ class _Work:
             sequences=[found for _, found in done],
             rules=self.rules,
             limit=self.limit,
-            profile=self.choice.profile,
-            device=self.choice.device,
+            **asdict(self.choice),
             version=__version__,
             missing=missing,
         )

@@ -13,7 +13,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
 from backend.cli.interrupts import Interrupts
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.cli.sequences import INCOMPLETE, OVERLAYS, Evaluation, names, number
 from backend.errors import SettingsError
 from backend.evaluation.association import AssociationMetrics, Classes
@@ -87,7 +87,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
     parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
     parser.add_argument("--overlay", action="store_true", help="write videos with the tracks drawn on them")
-    add_settings(parser, "data_dir", "weights_dir", "profile", "device", "threads", "embedding_cache_bytes")
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "embedding_cache_bytes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,8 +156,7 @@ class _Work:
             "rules": asdict(self.rules) if detections else None,
             "classes": self.args.classes,
             "limit": self.args.limit,
-            "profile": self.choice.profile,
-            "device": self.choice.device,
+            **asdict(self.choice),
             "version": __version__,
             "missing": missing,
         }

@@ -9,6 +9,9 @@ from pydantic_core import PydanticUndefined
 
 from backend.settings import ENV_PREFIX, Settings, load_settings, option_name
 
+CHOICE = ("profile", "segmenter", "propagator", "device")
+"""The settings that say which models run, and where."""
+
 
 def add_settings(parser: argparse.ArgumentParser, *fields: str) -> None:
     """Give the parser an option for each settings field.

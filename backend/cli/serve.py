@@ -13,7 +13,7 @@ from typing import Any
 from waitress.server import create_server
 
 from backend import __version__
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.errors import SettingsError
 from backend.model import Keytrack
 from backend.service.app import MAX_BODY_BYTES, create_app
@@ -38,8 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "data_dir",
         "weights_dir",
         "media_root",
-        "profile",
-        "device",
+        *CHOICE,
         "budget_seconds",
         "keyframe_iou",
         "label_studio_url",
@@ -54,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes; the models are loaded in the background meanwhile."""
     settings = settings_from(args)
     choice = choose(settings)
-    keytrack = Keytrack(settings, tracker_factory(settings, choice), profile=choice.profile, device=choice.device)
+    keytrack = Keytrack(settings, tracker_factory(settings, choice), choice)
     try:
         server = _listen(keytrack, settings)
         _stop_on_signals(keytrack)
         ((host, port), *_) = getattr(server, "effective_listen", [(settings.host, server.effective_port)])
         logger.info("keytrack %s at http://%s:%s, data in %s", __version__, host, port, settings.data_dir)
-        logger.info("profile %s on %s", choice.profile, choice.device)
+        logger.info("%s", choice)
         keytrack.warm_up()
         server.run()
     finally:

@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
 from backend.cli.interrupts import Interrupts
-from backend.cli.options import add_settings, frame_rate, settings_from
+from backend.cli.options import CHOICE, add_settings, frame_rate, settings_from
 from backend.cli.prompts import SYNTAX, PromptRequest, labels_of, parse_prompt, read_prompts
 from backend.cli.summary import DOUBTFUL, describe, ranges, region_texts
 from backend.errors import SettingsError
@@ -92,9 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the video's address in Label Studio (default: /data/local-files/?d=DIRECTORY/NAME, which is served with "
         "the video's directory as a local storage, and the one above it as the local files root)",
     )
-    add_settings(
-        parser, "data_dir", "weights_dir", "profile", "device", "keyframe_iou", "embedding_cache_bytes", "threads"
-    )
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "keyframe_iou", "embedding_cache_bytes", "threads")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -119,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         with ResultsDirectory(args.out, NAMES, force=args.force) as results:
             choice = choose(settings)
             tracker = tracker_factory(settings, choice)()
-            version = f"keytrack-{__version__}-{choice.profile}"
+            version = f"keytrack-{__version__}-{choice.name}"
             work = _Work(args, config, timeline, plan, objects, version, settings.keyframe_iou)
             with Interrupts() as interrupts, logging_redirect_tqdm():
                 return _carry_out(work, tracker, video, results, interrupts)

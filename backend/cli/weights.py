@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from backend import checkpoints
 from backend.checkpoints import CATALOGUE, PROFILES
-from backend.cli.options import add_settings, settings_from
+from backend.cli.options import CHOICE, add_settings, settings_from
+from backend.settings import Settings
 
 HELP = "List, fetch and verify model weights."
 
@@ -25,16 +25,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verifying.set_defaults(action=_verify)
     for action in (listing, fetching, verifying):
         add_settings(action, "weights_dir", "data_dir", "log_level")
+    add_settings(listing, *CHOICE)
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the chosen action."""
     action = args.action
-    status: int = action(args, settings_from(args).weights_dir)
+    status: int = action(args, settings_from(args))
     return status
 
 
-def _list(args: argparse.Namespace, directory: Path) -> int:
+def _list(args: argparse.Namespace, settings: Settings) -> int:
+    from backend.service.engine import choose
+
+    directory = settings.weights_dir
     row = "{:<12} {:>8}  {:<11} {:<5} {:<8} {}".format
     print(row("name", "size", "licence", "here", "profile", "what it is"))
     for checkpoint in CATALOGUE.values():
@@ -43,20 +47,22 @@ def _list(args: argparse.Namespace, directory: Path) -> int:
         size = f"{checkpoint.size / 1e6:.0f} MB"
         print(row(checkpoint.name, size, checkpoint.licence, here, profiles, checkpoint.description))
     print(f"\nweights directory: {directory}")
+    choice = choose(settings)
+    print(f"in use: {choice}, which takes {', '.join(choice.weights)}")
     return 0
 
 
-def _fetch(args: argparse.Namespace, directory: Path) -> int:
+def _fetch(args: argparse.Namespace, settings: Settings) -> int:
     for checkpoint in checkpoints.expand(args.names):
-        path = checkpoints.fetch(checkpoint.name, directory)
+        path = checkpoints.fetch(checkpoint.name, settings.weights_dir)
         print(f"{checkpoint.name}: {path}")
     return 0
 
 
-def _verify(args: argparse.Namespace, directory: Path) -> int:
+def _verify(args: argparse.Namespace, settings: Settings) -> int:
     everything_right = True
     for checkpoint in checkpoints.expand(args.names or CATALOGUE):
-        status = checkpoints.verify(checkpoint.name, directory, rehash=True)
+        status = checkpoints.verify(checkpoint.name, settings.weights_dir, rehash=True)
         if status == "missing" and not args.names:
             continue
         print(f"{checkpoint.name}: {status}")

@@ -150,6 +150,8 @@ class Studio:
             "data-dir": self._directory / "backend",
             "weights-dir": self._settings.weights_dir,
             "profile": self._settings.profile,
+            "segmenter": self._settings.segmenter,
+            "propagator": self._settings.propagator,
             "device": self._settings.device,
             "threads": self._settings.threads,
             "budget-seconds": self._settings.budget_seconds,

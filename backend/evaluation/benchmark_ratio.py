@@ -106,8 +106,10 @@ def _warnings(new: Report, old: Report) -> Iterator[str]:
         before, now = getattr(old.machine, name), getattr(new.machine, name)
         if before != now:
             yield f"not the same {_NAMES.get(name, name)}: {before or 'none'} before, {now or 'none'} now"
-    if new.profile != old.profile:
-        yield f"not the same profile: {old.profile} before, {new.profile} now"
+    for name in ("profile", "segmenter", "propagator"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before != now:
+            yield f"not the same {name}: {before} before, {now} now"
     if new.warm_up != old.warm_up:
         yield f"not the same warm-up: {old.warm_up} frames before, {new.warm_up} now"
 

@@ -114,13 +114,18 @@ class Measured(_Values):
 
 
 class Report(_Values):
-    """One run of the benchmark. ``load`` is the machine's load average before it began, where it has one."""
+    """One run of the benchmark. ``load`` is the machine's load average before it began, where it has one.
+
+    Older reports do not name the segmenter and the propagator: there was no choice.
+    """
 
     format: Literal["keytrack-benchmark-1"] = FORMAT
     version: str
     commit: str | None
     date: str
     profile: str
+    segmenter: str = "mobile_sam"
+    propagator: str = "sam_tokens"
     machine: Machine
     load: float | None
     repeats: Count

@@ -24,7 +24,8 @@ Shares are of the sum of the stages."""
 
 def to_markdown(report: Report, comparison: Comparison | None = None) -> str:
     """Tables by number of objects, by resolution and by length, and clicks; what was compared comes last."""
-    parts = [f"## Speed of `{report.profile}` on {_device(report.machine)}", _preamble(report), _NOTES]
+    models = f"`{report.profile}` ({report.segmenter} + {report.propagator})"
+    parts = [f"## Speed of {models} on {_device(report.machine)}", _preamble(report), _NOTES]
     base = report.cases[0].case
     sweeps = (
         ("By number of objects", "objects", ("resolution", "frames")),

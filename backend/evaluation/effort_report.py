@@ -68,7 +68,7 @@ def scope(effort: Effort) -> str:
         _count(len(effort.objects), "object"),
         _count(sum(sequence.frames for sequence in effort.sequences), "frame"),
         f"corrections by {effort.rules.by}",
-        f"profile {effort.profile} on {effort.device}",
+        f"profile {effort.profile} on {effort.device} ({effort.segmenter} + {effort.propagator})",
     ]
     return ", ".join(parts)
 

@@ -24,7 +24,7 @@ class Effort:
         sequences: those that are complete, at least one.
         rules: of the robot.
         limit: of the frames of a sequence, if there was one.
-        profile, device, version: of the tracker.
+        profile, segmenter, propagator, device, version: of the tracker.
         missing: sequences that were to be measured and were not, with the reason.
     """
 
@@ -32,6 +32,8 @@ class Effort:
     rules: Rules
     limit: int | None
     profile: str
+    segmenter: str
+    propagator: str
     device: str
     version: str
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +164,8 @@ def to_json(effort: Effort) -> dict[str, object]:
         "target_iou": TARGET_IOU,
         "target_share": TARGET_SHARE,
         "profile": effort.profile,
+        "segmenter": effort.segmenter,
+        "propagator": effort.propagator,
         "device": effort.device,
         "version": effort.version,
         "missing": dict(effort.missing),

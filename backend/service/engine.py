@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from backend import checkpoints
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BUILT = ("lite",)  # profiles whose every part is there
+PARTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"lite": ("mobile_sam", "sam_tokens"), "full": ("sam_vit_h", "xmem_s012")}
+)
+"""The segmenter and the propagator of each profile."""
 
 
 class Tracker(Protocol):
@@ -49,25 +54,62 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """What the settings come to on this machine."""
+    """What the settings come to on this machine: each field is the setting of that name, and none is ``auto``."""
 
     profile: str
     device: str
+    segmenter: str
+    propagator: str
+
+    def __str__(self) -> str:
+        return f"profile {self.profile} on {self.device} ({self.segmenter} + {self.propagator})"
+
+    @property
+    def name(self) -> str:
+        """What tells tracks of other models apart: the profile, or the parts where they are not the profile's."""
+        parts = self.segmenter, self.propagator
+        return self.profile if parts == PARTS[self.profile] else "-".join(parts)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The checkpoints that the parts need."""
+        return _weights(self.segmenter, self.propagator)
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings with all of this in them."""
+        return settings.model_copy(update=asdict(self))
 
 
 def choose(settings: Settings) -> Choice:
-    """The profile and the device; ``auto`` takes the best that there is. Imports torch.
+    """The profile, the device and the parts; ``auto`` takes the best that there is. Imports torch, fetches nothing.
 
     Raises:
-        SettingsError: this machine does not have the device, or this version not the profile.
+        SettingsError: this machine does not have the device.
+        WeightsError: weights that are there cannot be read.
     """
     device = _device(settings.device)
     profile = settings.profile
     if profile == "auto":
-        profile = "full" if "full" in BUILT and device.startswith("cuda") else "lite"
-    if profile not in BUILT:
-        raise SettingsError(f"KEYTRACK_PROFILE / --profile: {profile} is not part of this version; use lite or auto")
-    return Choice(profile, device)
+        profile = "full" if device.startswith("cuda") and _is_there("full", settings.weights_dir) else "lite"
+    segmenter, propagator = PARTS[profile]
+    return Choice(
+        profile,
+        device,
+        segmenter if settings.segmenter == "auto" else settings.segmenter,
+        propagator if settings.propagator == "auto" else settings.propagator,
+    )
+
+
+def _weights(segmenter: str, propagator: str) -> tuple[str, ...]:
+    # Parts are called as their checkpoints are; the tokens are MobileSAM's, whatever the segmenter is.
+    return tuple(dict.fromkeys((segmenter, "mobile_sam" if propagator == "sam_tokens" else propagator)))
+
+
+def _is_there(profile: str, directory: Path) -> bool:
+    wanting = [name for name in _weights(*PARTS[profile]) if checkpoints.verify(name, directory) != "ok"]
+    if wanting:
+        logger.info("for the profile %s there are no %s in %s", profile, " and no ".join(wanting), directory)
+    return not wanting
 
 
 def _device(name: str) -> str:
@@ -89,20 +131,20 @@ def _device(name: str) -> str:
 
 def tracker_factory(settings: Settings, choice: Choice) -> Callable[[], Tracker]:
     """Builds the models of a choice; fetches their weights where they are missing."""
-    chosen = settings.model_copy(update={"profile": choice.profile, "device": choice.device})
 
     def build() -> Tracker:
-        for checkpoint in checkpoints.expand([choice.profile]):
-            if checkpoints.verify(checkpoint.name, settings.weights_dir) != "ok":
-                logger.info("the weights %s are not in %s; fetching them", checkpoint.name, settings.weights_dir)
-            checkpoints.fetch(checkpoint.name, settings.weights_dir)
+        logger.info("loading the models: %s", choice)
+        for name in choice.weights:
+            if checkpoints.verify(name, settings.weights_dir) != "ok":
+                logger.info("the weights %s are not in %s; fetching them", name, settings.weights_dir)
+            checkpoints.fetch(name, settings.weights_dir)
         import torch
 
         from backend.tracking.build import build_tracker
 
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)  # of the calling thread, which is the worker
-        return build_tracker(chosen)
+        return build_tracker(choice.applied(settings))
 
     return build
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+
+from torch import Tensor
 
 from backend import checkpoints
 from backend.propagation.propagator import Decoder, FrameEncoder, Propagator
 from backend.propagation.sam_tokens import SamTokenPropagator
+from backend.propagation.xmem import load_xmem
+from backend.propagation.xmem_frames import FrameEncoder as XMemEncoder
+from backend.propagation.xmem_propagator import XMemPropagator
 from backend.segmentation.build import build_segmenter, fast_dtype
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
 from backend.settings import Settings
 from backend.tracking.tracker import VideoTracker
 
+# The segmenter whose encodings hold the tokens that ``sam_tokens`` matches.
+_TOKENS_OF = "mobile_sam"
+
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What a profile tracks with: the segmenter, and a propagator without memory that asks the decoder it is given.
+    """What is tracked with: the segmenter, and a propagator without memory that asks the decoder it is given.
 
     ``encoder`` encodes frames for the propagator; without one it takes the segmenter's encodings.
     """
@@ -29,17 +37,32 @@ class Models:
 
 
 def load_models(settings: Settings) -> Models:
-    """Load the models of the ``lite`` profile: MobileSAM, and propagation by its tokens.
+    """Load the segmenter and the propagator that the settings name.
 
     Args:
-        settings: with the device resolved, not ``auto``.
+        settings: with the device, the segmenter and the propagator resolved, none of them ``auto``.
 
     Raises:
-        WeightsError: the weights are missing or damaged, and cannot be fetched.
+        WeightsError: weights are missing or damaged, and cannot be fetched.
     """
-    path = checkpoints.fetch("mobile_sam", settings.weights_dir)
-    segmenter = build_segmenter("mobile_sam", checkpoints.load_state(path), settings.device)
-    return Models(segmenter, partial(SamTokenPropagator, dtype=fast_dtype(settings.device)))
+    dtype = fast_dtype(settings.device)
+    segmenter = _load_segmenter(settings.segmenter, settings)
+    if settings.propagator != "sam_tokens":
+        network = load_xmem(_state(settings.propagator, settings), settings.device, dtype)
+        return Models(segmenter, lambda _: XMemPropagator(network), XMemEncoder(network))
+    if settings.segmenter == _TOKENS_OF:
+        return Models(segmenter, partial(SamTokenPropagator, dtype=dtype))
+    tokens = _load_segmenter(_TOKENS_OF, settings)
+    # The decoder must understand the tokens' encodings: it is not the segmenter's.
+    return Models(segmenter, lambda _: SamTokenPropagator(tokens, dtype=dtype), tokens)
+
+
+def _load_segmenter(name: str, settings: Settings) -> Segmenter:
+    return build_segmenter(name, _state(name, settings), settings.device)
+
+
+def _state(name: str, settings: Settings) -> Mapping[str, Tensor]:
+    return checkpoints.load_state(checkpoints.fetch(name, settings.weights_dir))
 
 
 def build_tracker(settings: Settings) -> VideoTracker:

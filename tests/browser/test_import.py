@@ -10,8 +10,8 @@ from backend.__main__ import main
 from backend.cli import track
 from backend.demo.project import LABEL_CONFIG
 from backend.demo.studio import STUDIO_SETTINGS
-from backend.service.engine import Choice
 from support.browser import LabelingPage, browser_page
+from support.choices import LITE
 from support.clips import make_clip, moving_boxes_scene
 from support.fake_tracker import FakeTracker
 
@@ -26,7 +26,7 @@ def test_an_imported_track_opens_as_keyframes(studio, monkeypatch, tmp_path):
     video = make_clip(videos / "a clip.mp4", moving_boxes_scene(FRAMES, (WIDTH, HEIGHT)).frames, fps=FPS)
     tracker = FakeTracker((3, 1))
     tracker.absent = frozenset({12, 13})
-    monkeypatch.setattr(track, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(track, "choose", lambda settings: LITE)
     monkeypatch.setattr(track, "tracker_factory", lambda settings, choice: lambda: tracker)
     out = tmp_path / "out"
     prompt = "a car:Car@5 box=60,50,120,110"

@@ -13,8 +13,8 @@ from backend.demo.project import Clip
 from backend.demo.studio import Account
 from backend.demo.trial import Press, Trial
 from backend.errors import LabelStudioError, StartError
-from backend.service.engine import Choice
 from backend.video.writer import VideoWriter
+from support.choices import LITE
 
 FRAMES = 6
 TRUTH = {index: (10.0 + 2 * index, 10.0, 50.0 + 2 * index, 40.0) for index in range(FRAMES)}
@@ -94,7 +94,7 @@ def rooms(monkeypatch, tmp_path):
     monkeypatch.setattr(FakeStudio, "log", rooms.log, raising=False)
     for name, replacement in {
         "Studio": FakeStudio,
-        "choose": lambda settings: Choice("lite", "cpu"),
+        "choose": lambda settings: LITE,
         "demo_clips": lambda directory: [Clip.of("street", path)],
         "make_project": lambda client, url, clips: rooms.project,
         "press_until_complete": press,

@@ -17,8 +17,8 @@ from backend.__main__ import main
 from backend.cli import evaluate_davis, sequences
 from backend.errors import VideoError
 from backend.evaluation.davis import find_sequences
-from backend.service.engine import Choice
 from backend.video.reader import VideoReader
+from support.choices import LITE
 from support.clips import moving_boxes_scene
 from support.davis import HEIGHT, WIDTH, ScriptedTracker, numbers, write_sequence
 
@@ -57,7 +57,7 @@ def tracker(root: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedTracker:
 
 
 def use(tracker: ScriptedTracker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate_davis, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(evaluate_davis, "choose", lambda settings: LITE)
     monkeypatch.setattr(evaluate_davis, "tracker_factory", lambda settings, choice: lambda: tracker)
 
 
@@ -99,6 +99,8 @@ def test_all_sequences(root, out, tracker, capsys):
         "clicks": None,
         "limit": None,
         "profile": "lite",
+        "segmenter": "mobile_sam",
+        "propagator": "sam_tokens",
         "device": "cpu",
         "version": __version__,
         "missing": {},

@@ -20,6 +20,7 @@ from backend.evaluation.effort_plot import WIDTH as PLOT_WIDTH
 from backend.evaluation.effort_plot import height
 from backend.service.engine import Choice
 from backend.settings import Settings
+from support.choices import LITE
 from support.clips import SceneObject, moving_boxes_scene
 from support.davis import numbers, write_sequence
 from support.fake_tracker import FakeTracker
@@ -58,7 +59,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch, built: list[Settings]) -> FakeTrack
         built.append(settings)
         return lambda: tracker
 
-    monkeypatch.setattr(evaluate_effort, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(evaluate_effort, "choose", lambda settings: LITE)
     monkeypatch.setattr(evaluate_effort, "tracker_factory", factory)
     return tracker
 
@@ -97,6 +98,8 @@ def test_all_sequences(root, out, tracker, built, capsys, caplog):
         "target_iou": 0.9,
         "target_share": 0.9,
         "profile": "lite",
+        "segmenter": "mobile_sam",
+        "propagator": "sam_tokens",
         "device": "cpu",
         "version": __version__,
         "missing": {},

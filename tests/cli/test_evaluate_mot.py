@@ -16,10 +16,10 @@ from backend.cli import evaluate_mot
 from backend.evaluation.association import COLUMNS
 from backend.segmentation.cache import EncodingCache
 from backend.service import engine
-from backend.service.engine import Choice
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import Box
 from backend.video.reader import VideoReader
+from support.choices import LITE
 from support.clips import SceneObject, moving_boxes_scene
 from support.fake_rooms import HEIGHT, WIDTH, FakePropagator, FakeSegmenter, FakeVideo
 from support.mot import detection_rows, truth_rows, write_sequence
@@ -56,7 +56,7 @@ def segmenter(monkeypatch: pytest.MonkeyPatch) -> FakeSegmenter:
     """Fakes instead of the models; what does not move is tracked perfectly."""
     segmenter = FakeSegmenter()
     tracker = VideoTracker(segmenter.as_segmenter, FakePropagator, EncodingCache(10**6))
-    monkeypatch.setattr(evaluate_mot, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(evaluate_mot, "choose", lambda settings: LITE)
     monkeypatch.setattr(evaluate_mot, "tracker_factory", lambda settings, choice: lambda: tracker)
     return segmenter
 
@@ -99,6 +99,8 @@ def test_marked_objects(root, out, capsys):
         "classes": None,
         "limit": None,
         "profile": "lite",
+        "segmenter": "mobile_sam",
+        "propagator": "sam_tokens",
         "device": "cpu",
         "version": __version__,
         "missing": {},

@@ -119,10 +119,10 @@ def test_labels_are_numbered_as_the_configuration_has_them(boxes, media, out):
 
 def test_the_output_of_track(media, out, tmp_path, monkeypatch):
     from backend.cli import track
-    from backend.service.engine import Choice
+    from support.choices import LITE
     from support.fake_tracker import FakeTracker
 
-    monkeypatch.setattr(track, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(track, "choose", lambda settings: LITE)
     monkeypatch.setattr(track, "tracker_factory", lambda settings, choice: FakeTracker)
     tracked = tmp_path / "tracked"
     prompts = ["--prompt", "car:Car@5 box=20,30,60,70", "--prompt", "man@5 box=100,20,130,60", "--no-overlay"]

@@ -13,7 +13,7 @@ import requests
 
 from backend.__main__ import main
 from backend.cli import serve
-from backend.service.engine import Choice
+from support.choices import LITE
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import Background, clip, keyframe, press, region
 
@@ -22,7 +22,7 @@ from support.service import Background, clip, keyframe, press, region
 def tracker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTracker:
     """What ``serve`` runs instead of the models."""
     tracker = FakeTracker(paced=True)
-    monkeypatch.setattr(serve, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(serve, "choose", lambda settings: LITE)
     monkeypatch.setattr(serve, "tracker_factory", lambda settings, choice: lambda: tracker)
     clip(tmp_path / "media")
     return tracker

@@ -18,10 +18,10 @@ from backend.demo.project import LABEL_CONFIG
 from backend.errors import VideoError
 from backend.labelstudio.config import parse_config
 from backend.labelstudio.regions import parse_regions, to_keyframe
-from backend.service.engine import Choice
 from backend.tracking.keyframes import interpolate
 from backend.tracks import box_iou
 from backend.video.reader import VideoReader
+from support.choices import LITE
 from support.clips import make_clip, moving_boxes_scene
 from support.fake_tracker import FakeTracker
 
@@ -42,7 +42,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
     """What ``track`` runs instead of the models."""
     tracker = FakeTracker()
-    monkeypatch.setattr(track, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(track, "choose", lambda settings: LITE)
     monkeypatch.setattr(track, "tracker_factory", lambda settings, choice: lambda: tracker)
     return tracker
 

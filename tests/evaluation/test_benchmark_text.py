@@ -21,7 +21,7 @@ def rows(text: str, title: str) -> dict[str, list[str]]:
 
 def test_the_machine_and_the_circumstances_are_named() -> None:
     text = to_markdown(SWEEPS)
-    assert text.startswith("## Speed of `lite` on the CPU\n")
+    assert text.startswith("## Speed of `lite` (mobile_sam + sam_tokens) on the CPU\n")
     for part in (
         "Slide Rule 9, 2 cores, 8 GiB of memory, Linux 6.1",
         "torch 2.6.0",
@@ -38,7 +38,7 @@ def test_the_machine_and_the_circumstances_are_named() -> None:
 def test_a_gpu_is_named_first() -> None:
     machine = MACHINE.model_copy(update={"gpu": "Loom 3", "device": "cuda", "threads": 1})
     text = to_markdown(report(measured(case(), 10.0, device=3 << 30), machine=machine, commit=None, repeats=1))
-    assert text.startswith("## Speed of `lite` on Loom 3\n\nLoom 3, Slide Rule 9")
+    assert text.startswith("## Speed of `lite` (mobile_sam + sam_tokens) on Loom 3\n\nLoom 3, Slide Rule 9")
     assert "1 thread " in text
     assert "Keytrack 0.2.0, 2026-01-31: one run" in text
     assert rows(text, "By number of objects")["peak memory of the device"] == ["3072 MiB"]

@@ -60,7 +60,9 @@ def test_sentences():
         "100 frames; with Label Studio's linear interpolation it is 21.0."
     )
     assert "it is at least 20.0." in summary(one(4, 30, most=20))
-    assert scope(several()) == "2 sequences, 3 objects, 70 frames, corrections by box, profile lite on cpu"
+    assert scope(several()) == (
+        "2 sequences, 3 objects, 70 frames, corrections by box, profile lite on cpu (mobile_sam + sam_tokens)"
+    )
     clicks = make_effort(make_sequence("bear", 100, runs(100, 4, 20, 5)), by="click")
     assert headline(clicks) == "5.0× fewer interactions than linear interpolation"
 

@@ -95,16 +95,18 @@ def test_json():
     assert run["curve"] == [[1, 0.5, 0.3], [2, 0.95, 1.0]]
     assert (run["keyframes"], run["reached"]) == ({"mean": 2, "share": 2}, {"mean": True, "share": True})
     assert (run["propagated"], run["seconds"], run["marked"]) == ([49, 49], [24.5, 24.5], [0])
-    settings = {name: found[name] for name in ("by", "most", "keyframe_iou", "limit", "profile", "device", "version")}
-    assert settings == {
+    settings = {
         "by": "box",
         "most": None,
         "keyframe_iou": 0.95,
         "limit": None,
         "profile": "lite",
+        "segmenter": "mobile_sam",
+        "propagator": "sam_tokens",
         "device": "cpu",
         "version": "1.2.3",
     }
+    assert {name: found[name] for name in settings} == settings
     assert found["missing"] == {"cat": "interrupted"}
 
 

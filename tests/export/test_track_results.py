@@ -18,9 +18,9 @@ from backend.export.notes import Notes
 from backend.export.reading import Choices, Reading
 from backend.export.track_results import read_track
 from backend.labelstudio.media_folder import MediaFolder
-from backend.service.engine import Choice
 from backend.tracks import box_iou
 from backend.video.shelf import VideoShelf
+from support.choices import LITE
 from support.clips import coded_frames, make_clip, read_code
 from support.fake_tracker import FakeTracker
 
@@ -33,7 +33,7 @@ def out(tmp_path, monkeypatch) -> Path:
     """Two objects tracked on the frames 2 to 9, both absent on 6."""
     tracker = FakeTracker()
     tracker.absent = frozenset({6})
-    monkeypatch.setattr(track, "choose", lambda settings: Choice("lite", "cpu"))
+    monkeypatch.setattr(track, "choose", lambda settings: LITE)
     monkeypatch.setattr(track, "tracker_factory", lambda settings, choice: lambda: tracker)
     make_clip(tmp_path / "my clip.mp4", coded_frames(COUNT), fps=FPS)
     return tmp_path / "out"

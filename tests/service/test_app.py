@@ -38,6 +38,8 @@ def test_health_tells_what_runs(service: Service, path: str) -> None:
         "model_class": "Keytrack",
         "model_version": f"keytrack-{__version__}-lite",
         "profile": "lite",
+        "segmenter": "mobile_sam",
+        "propagator": "sam_tokens",
         "device": "cpu",
         "models_loaded": False,
         "jobs": 0,

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from backend.errors import SettingsError
+from backend import checkpoints
+from backend.checkpoints import CATALOGUE
+from backend.cli.options import CHOICE
+from backend.errors import SettingsError, WeightsError
 from backend.service import engine
 from backend.service.engine import Choice, Engine, choose
 from backend.settings import load_settings
+from support.choices import FULL, LITE
 
 
 @pytest.fixture
@@ -25,46 +32,85 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     return has
 
 
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A directory with small stand-ins of all weights, which the catalogue knows."""
+    known = {}
+    for name, entry in CATALOGUE.items():
+        content = name.encode()
+        (tmp_path / entry.filename).write_bytes(content)
+        known[name] = replace(entry, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(checkpoints, "CATALOGUE", MappingProxyType(known))
+    return tmp_path
+
+
 @pytest.mark.parametrize(
-    ("cuda", "built", "profile", "device", "expected"),
+    ("cuda", "options", "expected"),
     [
-        (0, ("lite",), "auto", "auto", Choice("lite", "cpu")),
-        (1, ("lite",), "auto", "auto", Choice("lite", "cuda")),
-        (1, ("lite", "full"), "auto", "auto", Choice("full", "cuda")),
-        (1, ("lite", "full"), "auto", "cpu", Choice("lite", "cpu")),
-        (2, ("lite", "full"), "lite", "cuda:1", Choice("lite", "cuda:1")),
-        (0, ("lite", "full"), "full", "auto", Choice("full", "cpu")),
+        (0, {}, LITE),
+        (1, {}, FULL),
+        (1, {"device": "cpu"}, LITE),
+        (2, {"profile": "lite", "device": "cuda:1"}, replace(LITE, device="cuda:1")),
+        (0, {"profile": "full"}, replace(FULL, device="cpu")),
+        (1, {"propagator": "xmem"}, replace(FULL, propagator="xmem")),
+        (1, {"segmenter": "sam_vit_b"}, replace(FULL, segmenter="sam_vit_b")),
+        (0, {"segmenter": "sam_vit_l"}, replace(LITE, segmenter="sam_vit_l")),
+        (0, {"propagator": "xmem", "segmenter": "mobile_sam"}, replace(LITE, propagator="xmem")),
     ],
 )
 def test_auto_takes_the_best_there_is(
-    machine: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    cuda: int,
-    built: tuple[str, ...],
-    profile: str,
-    device: str,
-    expected: Choice,
+    machine: Any, weights: Path, cuda: int, options: dict[str, str], expected: Choice
 ) -> None:
     machine(cuda)
-    monkeypatch.setattr(engine, "BUILT", built)
-    assert choose(load_settings(profile=profile, device=device)) == expected
+    assert choose(load_settings(weights_dir=weights, **options)) == expected
+
+
+@pytest.mark.parametrize("name", ["sam_vit_h", "xmem_s012"])
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+def test_auto_takes_no_profile_without_its_weights(
+    machine: Any, weights: Path, caplog: pytest.LogCaptureFixture, name: str, state: str
+) -> None:
+    caplog.set_level("INFO")
+    machine(1)
+    path = weights / CATALOGUE[name].filename
+    if state == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"?" * path.stat().st_size)
+    assert choose(load_settings(weights_dir=weights)) == replace(LITE, device="cuda")
+    assert f"for the profile full there are no {name} in {weights}" in caplog.text
+    assert choose(load_settings(weights_dir=weights, profile="full")) == FULL
+
+
+def test_auto_needs_no_weights_that_nothing_uses(machine: Any, weights: Path) -> None:
+    machine(1)
+    for name in set(CATALOGUE) - {"sam_vit_h", "xmem_s012"}:
+        (weights / CATALOGUE[name].filename).unlink()
+    assert choose(load_settings(weights_dir=weights)) == FULL
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("choice", "name", "needed"),
     [
-        ({"device": "cuda"}, "KEYTRACK_DEVICE"),
-        ({"device": "mps"}, "KEYTRACK_DEVICE"),
-        ({"profile": "full"}, "KEYTRACK_PROFILE"),
+        (LITE, "lite", ("mobile_sam",)),
+        (FULL, "full", ("sam_vit_h", "xmem_s012")),
+        (replace(LITE, propagator="xmem"), "mobile_sam-xmem", ("mobile_sam", "xmem")),
+        (replace(FULL, propagator="sam_tokens"), "sam_vit_h-sam_tokens", ("sam_vit_h", "mobile_sam")),
+        (replace(LITE, segmenter="sam_vit_h", propagator="xmem_s012"), "sam_vit_h-xmem_s012", FULL.weights),
     ],
 )
-def test_what_is_not_there_is_refused_by_name(
-    machine: Any, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], named: str
-) -> None:
+def test_a_choice_tells_its_models_and_what_they_need(choice: Choice, name: str, needed: tuple[str, ...]) -> None:
+    assert (choice.name, choice.weights) == (name, needed)
+    assert str(choice) == f"profile {choice.profile} on {choice.device} ({choice.segmenter} + {choice.propagator})"
+    settings = choice.applied(load_settings(threads=1))
+    assert (settings.threads, Choice(**{name: getattr(settings, name) for name in CHOICE})) == (1, choice)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_what_is_not_there_is_refused_by_name(machine: Any, device: str) -> None:
     machine(0)
-    monkeypatch.setattr(engine, "BUILT", ("lite",))
-    with pytest.raises(SettingsError, match=named):
-        choose(load_settings(**options))
+    with pytest.raises(SettingsError, match="KEYTRACK_DEVICE"):
+        choose(load_settings(device=device))
 
 
 def test_a_second_gpu_that_is_not_there_is_refused(machine: Any) -> None:
@@ -89,14 +135,16 @@ def test_models_are_asked_for_again_after_a_failure() -> None:
     assert (models.tracker(), models.tracker(), len(attempts), models.loaded) == ("tracker", "tracker", 2, True)
 
 
-def test_weights_are_fetched_before_the_models_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from backend import checkpoints
-    from backend.errors import WeightsError
+def test_what_the_choice_needs_is_fetched_and_no_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fetched = []
 
-    def refuse(name: str, directory: Path) -> Path:
-        raise WeightsError(f"{name}: no source delivered it")
+    def fetch(name: str, directory: Path) -> Path:
+        fetched.append((name, directory))
+        if name == "xmem_s012":
+            raise WeightsError(f"{name}: no source delivered it")
+        return directory
 
-    monkeypatch.setattr(checkpoints, "fetch", refuse)
-    settings = load_settings(weights_dir=tmp_path)
-    with pytest.raises(WeightsError, match="mobile_sam"):
-        engine.tracker_factory(settings, Choice("lite", "cpu"))()
+    monkeypatch.setattr(checkpoints, "fetch", fetch)
+    with pytest.raises(WeightsError, match="xmem_s012"):
+        engine.tracker_factory(load_settings(weights_dir=tmp_path), FULL)()
+    assert fetched == [("sam_vit_h", tmp_path), ("xmem_s012", tmp_path)]

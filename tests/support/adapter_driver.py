@@ -19,10 +19,11 @@ def main(directory: Path) -> None:
     from backend import adapter
     from backend.model import Keytrack
     from backend.settings import load_settings
+    from support.choices import LITE
     from support.fake_tracker import FakeTracker
 
     settings = load_settings(data_dir=directory / "data", media_root=directory / "media", budget_seconds=30)
-    keytrack = Keytrack(settings, FakeTracker)
+    keytrack = Keytrack(settings, FakeTracker, LITE)
     adapter.use(keytrack)
     client = init_app(model_class=adapter.KeytrackAdapter, model_dir=str(directory / "models")).test_client()
     replies: list[dict[str, Any]] = []

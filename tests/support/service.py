@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from backend.model import Keytrack
 from backend.service.app import create_app
 from backend.settings import load_settings
+from support.choices import LITE
 from support.clips import coded_frames, make_clip
 from support.fake_tracker import PATIENCE, FakeTracker
 
@@ -119,7 +120,7 @@ class Service:
         media = root / "media"
         media.mkdir(exist_ok=True, parents=True)
         self.settings = load_settings(data_dir=root / "data", media_root=media, budget_seconds=budget, **settings)
-        self.keytrack = Keytrack(self.settings, self._build)
+        self.keytrack = Keytrack(self.settings, self._build, LITE)
         self.client: FlaskClient = create_app(self.keytrack).test_client()
 
     def _build(self) -> FakeTracker:
