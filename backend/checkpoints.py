@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from backend.downloads import Source, SourceFailed, UrlSource, WheelSource, discard, is_disk_full, place
 from backend.errors import WeightsError
+from backend.stand_ins import stand_ins
 
 if TYPE_CHECKING:
     import torch
@@ -225,7 +226,8 @@ def fetch(name: str, directory: Path, *, progress: bool = True) -> Path:
 def load_state(path: Path) -> dict[str, torch.Tensor]:
     """Read a state dict onto the CPU, without running code that the file may contain.
 
-    A wrapping ``{"state_dict": ...}``, as training frameworks write it, is taken off.
+    A wrapping ``{"state_dict": ...}``, as training frameworks write it, is taken off, and the course of training that
+    mmengine put beside it is dropped.
 
     Raises:
         WeightsError: the file is missing, truncated, no checkpoint, or holds more than tensors.
@@ -235,7 +237,8 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with stand_ins():
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{path} does not exist; fetch it with: python -m backend weights fetch") from error
     except pickle.UnpicklingError as error:
