@@ -12,12 +12,14 @@ from backend.tracks import BoolArray, FloatArray
 
 # Earlier versions of Ultralytics resample a polygon of more, and lose its corners.
 MOST_VERTICES = 1000
+# The least part has four vertices and two for the line to it, but for the first one: more parts never fit.
+MOST_RINGS = (MOST_VERTICES + 2) // 6
 # Vertices lie this far inside of the pixels' edges: who cuts their decimals off, as Ultralytics does before it fills
 # the polygon, gets the very pixels at the border instead of the next ones.
 _INSET = 0.02
 # In pixels. The first one only brings together the two vertices of a concave corner, which is still exact for who does
 # not cut off decimals; between it and half a pixel a staircase keeps its steps.
-_TOLERANCES = (0.1, *(0.5 * 1.2**step for step in range(12)))
+_TOLERANCES = (0.1, *(0.5 * 1.2**step for step in range(30)))
 
 IntArray = npt.NDArray[np.int64]
 
@@ -25,24 +27,23 @@ IntArray = npt.NDArray[np.int64]
 def outline(mask: BoolArray) -> FloatArray:
     """``(N, 2)`` vertices, x and y in pixels, of a polygon around a mask's pixels; N >= 3.
 
-    It follows the edges of the pixels and is exact, unless that takes more than :data:`MOST_VERTICES`: it is then
-    simplified just as far as it has to be. Parts are joined, each to the nearest, by a line there and back; so are
-    holes, which the even-odd rule leaves open.
+    It follows the edges of the pixels and is exact, unless that takes more than :data:`MOST_VERTICES`: then of its
+    parts and holes the largest :data:`MOST_RINGS` are kept, and simplified just as far as they have to be. Parts are
+    joined, each to the nearest, by a line there and back; so are holes, which the even-odd rule leaves open.
 
     Args:
         mask: ``(H, W)``, not empty.
     """
-    rings = _rings(mask)
-    polygon = _join(rings)
+    rings = exact = _rings(mask)
     for tolerance in _TOLERANCES:
-        if len(polygon) <= MOST_VERTICES:
+        if sum(map(len, rings)) + 2 * (len(rings) - 1) <= MOST_VERTICES:
             break
-        polygon = _join([_simplify(ring, tolerance) for ring in rings])
-    return polygon
+        rings = [_simplify(ring, tolerance) for ring in exact]
+    return _join(rings)
 
 
 def _rings(mask: BoolArray) -> list[FloatArray]:
-    """The outlines of the parts and of their holes, the longest first."""
+    """The outlines of the largest parts and holes, those first in which others lie."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
     # OpenCV's contours run through the middle of pixels. With each pixel doubled, whether a coordinate is even says
@@ -50,17 +51,20 @@ def _rings(mask: BoolArray) -> list[FloatArray]:
     doubled = part.repeat(2, axis=0).repeat(2, axis=1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     rings = []
-    for contour in contours:
+    for contour in sorted(contours, key=cv2.contourArea, reverse=True)[:MOST_RINGS]:
         found = contour[:, 0].astype(np.float32)
         edges = np.where(found % 2 == 0, found / 2 + _INSET, (found + 1) / 2 - _INSET)
         rings.append((edges + np.array((columns[0], rows[0]))).astype(np.float32))
-    return sorted(rings, key=len, reverse=True)
+    return rings
 
 
 def _simplify(ring: FloatArray, tolerance: float) -> FloatArray:
-    """Fewer vertices, at most ``tolerance`` pixels away; what would collapse is left as it is."""
+    """Fewer vertices, at most ``tolerance`` pixels away; what would collapse becomes its box."""
     simple = cv2.approxPolyDP(ring[:, None], tolerance, closed=True)[:, 0]
-    return np.asarray(simple if len(simple) >= 3 else ring, np.float32)
+    if len(simple) < 3:
+        (x0, y0), (x1, y1) = ring.min(axis=0), ring.max(axis=0)
+        simple = np.array(((x0, y0), (x0, y1), (x1, y1), (x1, y0)))
+    return np.asarray(simple, np.float32)
 
 
 def _join(rings: Sequence[FloatArray]) -> FloatArray:

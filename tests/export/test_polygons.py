@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from backend.export.polygons import MOST_VERTICES, outline
+from backend.export.polygons import MOST_RINGS, MOST_VERTICES, outline
 from support.labelled import truck_mask
 
 
@@ -103,8 +103,22 @@ def test_what_would_take_too_many_vertices_is_simplified():
     assert iou(covered(polygon, mask.shape), mask) > 0.98
 
 
-def test_specks_that_cannot_be_simplified_are_kept():
-    mask = np.zeros((100, 100), bool)
+def test_of_more_parts_than_fit_the_largest_are_kept():
+    mask = np.zeros((150, 150), bool)
     mask[::5, ::5] = True
-    found = filled(outline(mask), mask.shape)
-    assert (found & mask).sum() == mask.sum()
+    mask[1:150:15, ::5] = True  # every third row of specks has twice the size
+    polygon = outline(mask)
+    assert len(polygon) <= MOST_VERTICES
+    found, large = filled(polygon, mask.shape), mask.copy()
+    large[::5], large[1:150:15] = False, mask[1:150:15]
+    assert (found & large).sum() == MOST_RINGS
+
+
+@pytest.mark.parametrize("side", [30, 500])
+def test_a_mask_of_nothing_but_noise_becomes_a_polygon_like_any(side):
+    """Far from exact, but without hours of joining thousands of specks."""
+    mask = np.random.default_rng(0).random((side, side)) < 0.5
+    polygon = outline(mask)
+    assert 100 < len(polygon) <= MOST_VERTICES
+    assert np.isfinite(polygon).all()
+    assert iou(filled(polygon, mask.shape), mask) > 0.4
