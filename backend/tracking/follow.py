@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 
 from backend.propagation.propagator import FrameEncoding, Propagation, Propagator
 from backend.tracking.plan import Pass
+from backend.tracking.refine import Refiner
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames
@@ -27,16 +28,24 @@ class Follower:
         propagator: a fork of the one that was given the prompted masks.
         given: the prompted masks by frame and object.
         ahead: hands out the frames of a pass.
+        refiner: refines what is propagated; by default it stays as it is.
     """
 
     def __init__(
-        self, video: Frames, encode: Encode, propagator: Propagator, given: Given, ahead: Ahead = read_ahead
+        self,
+        video: Frames,
+        encode: Encode,
+        propagator: Propagator,
+        given: Given,
+        ahead: Ahead = read_ahead,
+        refiner: Refiner | None = None,
     ) -> None:
         self._video = video
         self._encode = encode
         self._propagator = propagator
         self._given = given
         self._ahead = ahead
+        self._refiner = refiner
         self._shots = Shots(video)
         self._missing: set[str] = set()
         self._skipped: list[tuple[int, ImageArray]] = []
@@ -88,7 +97,10 @@ class Follower:
         return result
 
     def _propagate(self, propagator: Propagator, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
-        found = propagator.step(frame, self._encode(frame, image), {}, sorted(wanted))
+        encoding = self._encode(frame, image)
+        found = propagator.step(frame, encoding, {}, sorted(wanted))
+        if self._refiner is not None:
+            found = self._refiner.refine(propagator, frame, image, encoding, found)
         return FrameResult(frame, tuple(_observe(name, frame, one) for name, one in sorted(found.items())))
 
     def _catch_up(self, route: Pass, *, search: bool) -> Iterator[FrameResult]:

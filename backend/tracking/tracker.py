@@ -14,6 +14,7 @@ from backend.tracking.initial import initial_masks
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, make_passes, take_turns
+from backend.tracking.refine import Refiner, RefineRules
 from backend.tracks import BoolArray, Detection, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, check_index
@@ -28,6 +29,7 @@ class VideoTracker:
         cache: keeps encodings from one call to the next.
         encoder: encodes frames for the propagator; without one it takes the segmenter's encodings.
         ahead: hands out the frames of a pass; by default a thread decodes the next ones meanwhile.
+        refining: when prompted objects' masks are refined on the way; by default never.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class VideoTracker:
         *,
         encoder: FrameEncoder | None = None,
         ahead: Ahead = read_ahead,
+        refining: RefineRules | None = None,
     ) -> None:
         self._segmenter = segmenter
         self._encoder = encoder
         self._new_propagator = new_propagator
         self._cache = cache
         self._ahead = ahead
+        self._refining = refining
 
     def track(
         self,
@@ -137,11 +141,16 @@ class VideoTracker:
                     for name, (mask, score) in sorted(masks.items())
                 ),
             )
+        refiner = None
+        if self._refining is not None:
+            refiner = Refiner(self._segmenter, encoders.segmenting, self._refining)
         ways = [
-            Follower(video, encoders.propagating, propagator.fork(), given, self._ahead).follow(route)
+            Follower(video, encoders.propagating, propagator.fork(), given, self._ahead, refiner).follow(route)
             for route in passes
         ]
         yield from _finish(ways, cancelled)
+        if refiner is not None:
+            refiner.report()
 
     def _encoders(self, video: Frames) -> Encoders:
         return Encoders.of(video, self._cache, self._segmenter, self._encoder)

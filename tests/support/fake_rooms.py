@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from backend.propagation.propagator import Encoded, Propagation
+from backend.propagation.quality import Quality
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation, Segmenter
 from backend.tracks import BoolArray, ImageArray
 from backend.video.frames import file_state
@@ -99,16 +100,21 @@ class FakeSegmenter:
         return cast(Segmenter, self)
 
 
+GOOD = Quality(certainty=0.9, stability=0.9, continuity=0.9, contested=0.0, peak=1.0)
+POOR = Quality(certainty=0.4, stability=0.4, continuity=0.9, contested=0.0, peak=0.9)
+
+
 class FakePropagator:
     """Finds every object's given mask on every frame but the ``absent`` ones.
 
     Holds its caller to the contract: an object that is wanted was given to this very propagator, and the encoding is
     the frame's. ``log`` has the steps of one propagator and its branches, ``family`` all propagators that were forked
-    from one.
+    from one. On ``doubtful`` frames, quality says that the masks are worth little, on the others much.
     """
 
-    def __init__(self, absent: Mapping[str, Collection[int]] | None = None) -> None:
+    def __init__(self, absent: Mapping[str, Collection[int]] | None = None, doubtful: Collection[int] = ()) -> None:
         self.absent = absent or {}
+        self.doubtful = doubtful
         self.log: list[tuple[Any, ...]] = []
         self.family = [self]
         self._masks: dict[str, BoolArray] = {}
@@ -123,8 +129,18 @@ class FakePropagator:
         for name in wanted:
             mask = self._masks[name]
             there = frame not in self.absent.get(name, ())
-            found[name] = Propagation(mask if there else None, 0.8)
+            found[name] = Propagation(mask if there else None, 0.8, POOR if frame in self.doubtful else GOOD)
         return found
+
+    @property
+    def probabilities(self) -> dict[str, Tensor]:
+        return {name: torch.from_numpy(mask).float() for name, mask in self._masks.items()}
+
+    def amend(self, frame: int, encoding: Encoded, masks: Mapping[str, BoolArray]) -> None:
+        assert float(encoding.embedding[0, 0, 0, 0]) == frame
+        assert masks.keys() <= self._masks.keys()
+        self._masks.update(masks)
+        self.log.append(("amend", frame, tuple(sorted(masks))))
 
     def lose(self) -> None:
         self.log.append(("lose",))
@@ -134,13 +150,13 @@ class FakePropagator:
             del self._masks[name]
 
     def fork(self) -> FakePropagator:
-        other = FakePropagator(self.absent)
+        other = FakePropagator(self.absent, self.doubtful)
         other.family = self.family
         self.family.append(other)
         return other
 
     def branch(self) -> FakePropagator:
-        other = FakePropagator(self.absent)
+        other = FakePropagator(self.absent, self.doubtful)
         other.log, other.family, other._masks = self.log, self.family, dict(self._masks)
         return other
 
