@@ -41,7 +41,7 @@ DISTRIBUTIONS = {
     "werkzeug": "flask",
 }
 # Each is imported only where its feature is used, and the place says how to get it.
-OPTIONAL = {"label_studio", "label_studio_sdk", "label_studio_ml", "trackeval", "matplotlib", "scipy"}
+OPTIONAL = {"label_studio", "label_studio_sdk", "label_studio_ml", "trackeval", "matplotlib"}
 
 
 def read_requirements(name: str) -> list[Requirement]:

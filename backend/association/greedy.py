@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backend.association.geometry import centres, ious
+from backend.association.geometry import Grid, centres, ious
 from backend.association.matcher import Boxes, Candidates
 from backend.association.similarity import bi_softmax, cosine
 
@@ -131,7 +131,8 @@ class GreedyMatcher:
         missed = np.array([frame - track.frame for track in tracks])
         # A long absence allows any distance: no exponent above what is farther than any picture.
         reach = distance * np.exp(np.minimum(missed / (self._rules.fps * _GROWTH), 50.0))
-        return np.exp(-np.clip(gone - reach, 0, None) / (distance / self._rules.fps))
+        gate: Grid = np.exp(-np.clip(gone - reach, 0, None) / (distance / self._rules.fps))
+        return gate
 
     def _remember(self, number: int, frame: int, box: npt.NDArray[np.float64], embedding: Tensor) -> None:
         known = self._tracks.get(number)

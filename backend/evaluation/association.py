@@ -173,7 +173,7 @@ def _prepare(truth: Iterable[TruthBox], tracked: Iterable[TrackedBox], frames: i
 
 def _on_distractors(ious: npt.NDArray[np.float64], distracts: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """``bool (M,)``: the tracked boxes that are assigned to distractors; each of the frame's rows may have one."""
-    from scipy.optimize import linear_sum_assignment  # TrackEval needs it too
+    from scipy.optimize import linear_sum_assignment  # slow to import
 
     taken = np.zeros(ious.shape[1], bool)
     if distracts.any():

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
+from scipy.optimize import linear_sum_assignment
 
-from backend.errors import UnavailableError
 from backend.tracks import Box, Detection
 
 Matcher = Callable[[Mapping[str, Box], Sequence[Detection]], dict[str, int]]
@@ -28,17 +28,7 @@ def box_ious(boxes: Sequence[Box], others: Sequence[Box]) -> npt.NDArray[np.floa
 
 
 def match_by_overlap(objects: Mapping[str, Box], detections: Sequence[Detection]) -> dict[str, int]:
-    """The assignment that has the greatest overlap (IoU) in all; a :data:`Matcher`.
-
-    Raises:
-        UnavailableError: SciPy is not installed.
-    """
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise UnavailableError(
-            "matching detections needs SciPy; install it with: pip install -r requirements-eval.txt"
-        ) from error
+    """The assignment that has the greatest overlap (IoU) in all; a :data:`Matcher`."""
     ious = box_ious(list(objects.values()), [detection.box for detection in detections])
     ious[ious < _OVERLAP] = 0
     names = list(objects)

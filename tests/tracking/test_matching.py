@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
-from backend.errors import UnavailableError
 from backend.tracking.matching import box_ious, match_by_overlap
 from backend.tracks import Box, Detection, box_iou
 
@@ -45,9 +42,3 @@ def test_what_hardly_overlaps_is_something_else() -> None:
 @pytest.mark.parametrize(("objects", "count"), [({}, 2), ({"a": (0.0, 0.0, 9.0, 9.0)}, 0), ({}, 0)])
 def test_nothing_to_match(objects: dict[str, Box], count: int) -> None:
     assert match_by_overlap(objects, detected((0.0, 0.0, 9.0, 9.0))[:1] * count) == {}
-
-
-def test_without_scipy_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(UnavailableError, match=r"pip install -r requirements-eval\.txt"):
-        match_by_overlap({"a": (0.0, 0.0, 9.0, 9.0)}, detected((0.0, 0.0, 9.0, 9.0)))
