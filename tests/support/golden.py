@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -25,10 +25,19 @@ def golden_weights(directory: Path) -> ModuleType:
     return module
 
 
-def golden_state(directory: Path, keys: str, seed: int) -> dict[str, torch.Tensor]:
-    """The synthetic checkpoint of a key list, checked against nothing: compare ``state_crc32``."""
-    arrays = golden_weights(directory).golden_state_dict(str(directory / "keys" / f"{keys}.tsv"), seed)
+def golden_state(directory: Path, keys: str, seed: int, only: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+    """The synthetic checkpoint of a key list, checked against nothing: compare ``state_crc32``.
+
+    With ``only`` it has the names that start with one of these.
+    """
+    arrays = golden_weights(directory).golden_state_dict(str(directory / "keys" / f"{keys}.tsv"), seed, only)
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def empty_state(directory: Path, keys: str) -> dict[str, torch.Tensor]:
+    """Tensors without content for a key list, on torch's ``meta`` device."""
+    names = golden_weights(directory).read_keys(str(directory / "keys" / f"{keys}.tsv"))
+    return {name: torch.empty(shape, device="meta") for name, shape in names}
 
 
 def state_crc32(directory: Path, state: Mapping[str, torch.Tensor]) -> int:
