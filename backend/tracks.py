@@ -99,6 +99,12 @@ class Mask:
         return (float(left + x0.min()), float(top + y0.min()), float(left + x1.max()), float(top + y1.max()))
 
 
+def mask_iou(one: Mask, other: Mask) -> float:
+    """Intersection over union of two masks of the same size; 0 where both are empty."""
+    first, second = ({"size": list(mask.size), "counts": mask.counts} for mask in (one, other))
+    return float(np.nan_to_num(coco.iou([first], [second], [0])[0, 0]))
+
+
 @dataclass(frozen=True, eq=False)
 class Prompt:
     """What a human said about one object on one frame: a box, points, a mask, or several of them.

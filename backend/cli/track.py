@@ -38,7 +38,8 @@ from backend.export.tracked import TrackedObject, tracked_frames
 from backend.labelstudio.config import DIRECTIONS, VideoConfig, parse_config
 from backend.service.engine import Tracker, choose, tracker_factory
 from backend.service.timeline import Timeline
-from backend.tracking.plan import by_frame, clamp_span, make_passes
+from backend.tracking.plan import by_frame, clamp_span
+from backend.tracking.stretches import find_stretches
 from backend.tracks import Direction, Prompt, Track
 from backend.video.reader import VideoReader
 
@@ -125,12 +126,12 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """What to track; ``steps`` is how many results will come."""
+    """What to track; ``frames`` is on how many frames there will be results."""
 
     prompts: list[Prompt]
     span: tuple[int, int]
     direction: Direction
-    steps: int
+    frames: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +154,8 @@ def _plan(
     prompts = [request.load(video.width, video.height) for request in requests]
     marked = by_frame(prompts)
     reach = clamp_span(span, prompts, len(video))
-    steps = len(marked) + sum(len(way.frames) for way in make_passes(prompts, reach, direction))
-    return _Plan(prompts, reach, direction, steps)
+    frames = {frame for stretch in find_stretches(prompts, reach, direction) for frame in stretch.frames}
+    return _Plan(prompts, reach, direction, len(frames | marked.keys()))
 
 
 def _carry_out(
@@ -178,9 +179,14 @@ def _track(work: _Work, tracker: Tracker, video: VideoReader, cancelled: Callabl
     tracks = {item.id: item.track for item in work.objects}
     plan = work.plan
     found = tracker.track(video, plan.prompts, span=plan.span, direction=plan.direction, cancelled=cancelled)
-    for result in tqdm(found, total=plan.steps, desc="tracking", unit="frame", disable=None):
-        for observation in result.observations:
-            tracks[observation.object_id].add(observation)
+    told: set[int] = set()
+    with tqdm(total=plan.frames, desc="tracking", unit="frame", disable=None) as bar:
+        for result in found:
+            for observation in result.observations:
+                tracks[observation.object_id].add(observation)
+            if result.frame not in told:  # what is found later replaces it
+                told.add(result.frame)
+                bar.update()
 
 
 def _write(

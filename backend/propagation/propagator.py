@@ -136,6 +136,14 @@ class Propagator(Protocol):
             KeyError: an object that the last step did not find.
         """
 
+    def expect(self, encoding: Any, regions: Mapping[str, BoolArray]) -> None:
+        """Follow objects from places: nothing else is believed of where each was on the frame before.
+
+        Args:
+            encoding: of any frame of the video.
+            regions: ``bool (H, W)`` by object, of those that were given.
+        """
+
     def lose(self) -> None:
         """The picture has changed altogether (a cut): look for every object anew instead of following it."""
 

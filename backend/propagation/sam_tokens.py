@@ -120,6 +120,12 @@ class SamTokenPropagator:
         other._seen = self._seen
         return other
 
+    def expect(self, encoding: Encoded, regions: Mapping[str, BoolArray]) -> None:
+        """Follow objects from places."""
+        for name, region in regions.items():
+            followed = self._objects[name]
+            followed.probability, followed.lost = coverage(region, encoding), False
+
     def lose(self) -> None:
         """Look for every object anew."""
         for followed in self._objects.values():

@@ -128,6 +128,13 @@ class XMemPropagator:
         other._found, other._hidden = self._found, self._hidden
         return other
 
+    def expect(self, encoding: XMemFrame, regions: Mapping[str, BoolArray]) -> None:
+        """Follow objects by memory alone, which knows no places: what is hidden of them was learnt elsewhere."""
+        for name, region in regions.items():
+            followed = self._objects[name]
+            followed.hidden = torch.zeros_like(followed.hidden)
+            followed.mask = encoding.unpad(encoding.mask(region)[None])[0] > 0.5
+
     def lose(self) -> None:
         """Follow objects by nothing but memory, which knows no places: what is hidden of them is of the last shot."""
         for followed in self._objects.values():

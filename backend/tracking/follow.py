@@ -17,6 +17,11 @@ SEARCH_EVERY = 4
 
 Given = Mapping[int, Mapping[str, BoolArray]]
 Encode = Callable[[int, ImageArray], FrameEncoding]
+Wanted = Callable[[Pass, int], frozenset[str]]
+
+
+def _as_planned(route: Pass, frame: int) -> frozenset[str]:
+    return route.wanted[frame]
 
 
 class Follower:
@@ -29,6 +34,8 @@ class Follower:
         given: the prompted masks by frame and object.
         ahead: hands out the frames of a pass.
         refiner: refines what is propagated; by default it stays as it is.
+        wanted: which objects are still to be propagated on a frame, asked when its turn comes and shortly before; an
+            object that is not is not asked about again before the next frame on which it was prompted.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Follower:
         given: Given,
         ahead: Ahead = read_ahead,
         refiner: Refiner | None = None,
+        wanted: Wanted = _as_planned,
     ) -> None:
         self._video = video
         self._encode = encode
@@ -46,21 +54,24 @@ class Follower:
         self._given = given
         self._ahead = ahead
         self._refiner = refiner
+        self._wanted = wanted
         self._shots = Shots(video)
         self._missing: set[str] = set()
-        self._skipped: list[tuple[int, ImageArray]] = []
+        self._skipped: list[tuple[int, ImageArray, frozenset[str]]] = []
 
     def follow(self, route: Pass) -> Generator[FrameResult, None, None]:
         """Results in the order of the pass; frames on which nothing was found may come late, but all come."""
         previous: int | None = None
-        frames = self._ahead(self._video, route.frames)
+        frames = self._ahead(self._video, (frame for frame in route.frames if self._wanted(route, frame)))
         try:
             for frame, image in frames:
-                wanted = route.wanted[frame]
+                wanted = self._wanted(route, frame)
+                if not wanted:
+                    continue  # it was decoded before that was known
                 before = frame - route.step
                 if previous != before:
                     # The pass goes on elsewhere, and nothing found there says anything of the frames behind.
-                    yield from self._catch_up(route, search=False)
+                    yield from self._catch_up(search=False)
                 opened = self._open(before, wanted)
                 self._shots.see(frame, image)
                 cut = (previous == before or opened) and self._shots.between(before, frame)
@@ -73,14 +84,14 @@ class Follower:
                     and wanted <= self._missing
                     and len(self._skipped) < SEARCH_EVERY - 1
                 ):
-                    self._skipped.append((frame, image))
+                    self._skipped.append((frame, image, wanted))
                     continue
                 found = self._step(frame, image, wanted)
-                yield from self._catch_up(route, search=not wanted <= self._missing and not cut)
+                yield from self._catch_up(search=not wanted <= self._missing and not cut)
                 yield found
         finally:
             frames.close()
-        yield from self._catch_up(route, search=False)
+        yield from self._catch_up(search=False)
 
     def _open(self, before: int, wanted: frozenset[str]) -> bool:
         """Start the objects that were prompted on the frame before."""
@@ -103,13 +114,12 @@ class Follower:
             found = self._refiner.refine(propagator, frame, image, encoding, found)
         return FrameResult(frame, tuple(_observe(name, frame, one) for name, one in sorted(found.items())))
 
-    def _catch_up(self, route: Pass, *, search: bool) -> Iterator[FrameResult]:
+    def _catch_up(self, *, search: bool) -> Iterator[FrameResult]:
         """Results of the skipped frames, nearest to the present first where an object has just come back."""
         skipped, self._skipped = self._skipped, []
         # Who is absent further back may well be here: the way back leaves no trace.
         back = self._propagator.branch() if search and skipped else None
-        for frame, image in reversed(skipped):
-            wanted = route.wanted[frame]
+        for frame, image, wanted in reversed(skipped):
             if back is None:
                 yield FrameResult(frame, tuple(Observation(name, frame, None, _UNSEEN) for name in sorted(wanted)))
                 continue

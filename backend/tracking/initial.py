@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
 
 from backend.errors import PromptError
+from backend.propagation.propagator import Propagator
 from backend.segmentation.segmenter import Encoding, MaskPrompt, Segmenter
-from backend.tracks import BoolArray, Mask, Prompt, box_iou
+from backend.tracks import BoolArray, Box, Mask, Prompt, box_iou
 
 # Beside SAM's predicted IoU: how far a mask fills the box that was drawn round it, and how large it is. SAM rates the
 # part that was clicked on (a helmet) as high as the whole (its rider), and annotators mean the whole.
@@ -18,21 +23,79 @@ _LARGER = 0.1
 # A mask of more than this of the frame is the background.
 _BACKGROUND = 0.5
 
+_NOTHING: Mapping[str, Recalled] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """What a propagator makes of an object where a human has drawn a box round it: a mask ``bool (H, W)`` inside."""
+
+    mask: BoolArray
+    score: float
+
 
 def initial_masks(
-    segmenter: Segmenter, encoding: Encoding, prompts: Mapping[str, Prompt]
+    segmenter: Segmenter,
+    encoding: Encoding,
+    prompts: Mapping[str, Prompt],
+    recalled: Mapping[str, Recalled] = _NOTHING,
 ) -> dict[str, tuple[BoolArray, float]]:
-    """The mask ``bool (H, W)`` of each prompt, and the segmenter's confidence in it.
+    """The mask ``bool (H, W)`` of each prompt, and the confidence in it.
 
-    A mask that was given is taken as it is, with confidence 1.
+    A mask that was given is taken as it is, with confidence 1. Of the segmenter's mask of a box and the one recalled
+    there it is the one that the box fits better: the segmenter sees the box for the first time, and memory knows which
+    parts belong to the object.
 
     Raises:
         PromptError: nothing can be segmented where an object was marked.
     """
     found: dict[str, tuple[BoolArray, float]] = {}
     for name, prompt in prompts.items():
-        found[name] = (prompt.mask, 1.0) if prompt.mask is not None else _segment(segmenter, encoding, prompt)
+        if prompt.mask is not None:
+            found[name] = prompt.mask, 1.0
+            continue
+        found[name] = _segment(segmenter, encoding, prompt)
+        known = recalled.get(name)
+        if known is not None and _fit(known.mask, prompt) > _fit(found[name][0], prompt):
+            found[name] = known.mask, known.score
     return found
+
+
+def recall(propagator: Propagator, frame: int, encoding: Any, prompts: Mapping[str, Prompt]) -> dict[str, Recalled]:
+    """What a propagator makes of those objects that a box alone marks, each known to be in its box.
+
+    Args:
+        propagator: to which each of the objects was given before; it stays as it is.
+        frame: the decode index.
+        encoding: the frame, as the propagator takes it.
+        prompts: by object.
+    """
+    boxes = {
+        name: prompt.box
+        for name, prompt in prompts.items()
+        if prompt.box is not None and prompt.mask is None and not prompt.points
+    }
+    if not boxes:
+        return {}
+    height, width = encoding.size
+    regions = {name: _inside(box, height, width) for name, box in boxes.items()}
+    other = propagator.branch()
+    other.expect(encoding, regions)
+    found = other.step(frame, encoding, {}, sorted(regions))
+    return {name: Recalled(one.mask & regions[name], one.score) for name, one in found.items() if one.mask is not None}
+
+
+def _inside(box: Box, height: int, width: int) -> BoolArray:
+    """The pixels that a box touches."""
+    region = np.zeros((height, width), bool)
+    region[math.floor(max(box[1], 0)) : math.ceil(box[3]), math.floor(max(box[0], 0)) : math.ceil(box[2])] = True
+    return region
+
+
+def _fit(mask: BoolArray, prompt: Prompt) -> float:
+    """How well the box that was drawn fits a mask: IoU with the mask's own, without specks."""
+    solid = Mask.from_array(mask).solid_box
+    return box_iou(solid, prompt.box) if solid is not None and prompt.box is not None else 0.0
 
 
 def _segment(segmenter: Segmenter, encoding: Encoding, prompt: Prompt) -> tuple[BoolArray, float]:

@@ -1,19 +1,14 @@
-"""Which frames of which object are tracked in which pass, and from which prompt.
-
-An object is followed outwards from each of its prompts. Between two prompts either follows to the middle, so that
-every frame is tracked once and from the nearest prompt.
-"""
+"""What is asked of a tracker, in order, and the passes that carry it out."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 from backend.errors import FrameOutOfRange, PromptError
-from backend.tracks import Direction, Prompt
+from backend.tracks import Prompt
 
 Result = TypeVar("Result")
 
@@ -74,27 +69,10 @@ def clamp_span(span: tuple[int, int] | None, prompts: Sequence[Prompt], count: i
     return first, last
 
 
-def make_passes(
-    prompts: Sequence[Prompt], span: tuple[int, int], direction: Direction | Mapping[str, Direction]
-) -> tuple[Pass, Pass]:
-    """The forward and the backward pass over ``span`` (first and last frame); prompted frames are in neither."""
-    forward: dict[int, set[str]] = {}
-    backward: dict[int, set[str]] = {}
-    marked: dict[str, list[int]] = {}
-    for prompt in prompts:
-        marked.setdefault(prompt.object_id, []).append(prompt.frame)
-    for name, frames in marked.items():
-        way = direction if isinstance(direction, str) else direction.get(name, "both")
-        frames.sort()
-        for here, following in pairwise(frames):
-            middle = (here + following) // 2
-            _add(forward, name, range(here + 1, middle + 1))
-            _add(backward, name, range(middle + 1, following))
-        if way != "backward":
-            _add(forward, name, range(frames[-1] + 1, span[1] + 1))
-        if way != "forward":
-            _add(backward, name, range(span[0], frames[0]))
-    return _make_pass(forward, 1), _make_pass(backward, -1)
+def make_pass(wanted: Mapping[int, Collection[str]], step: int) -> Pass:
+    """The pass in a direction over the frames on which objects are wanted."""
+    frames = tuple(sorted(wanted, reverse=step < 0))
+    return Pass(frames, {frame: frozenset(names) for frame, names in wanted.items()}, step)
 
 
 def take_turns(ways: Sequence[Iterator[Result]], cancelled: Callable[[], bool]) -> Iterator[Result]:
@@ -112,13 +90,3 @@ def take_turns(ways: Sequence[Iterator[Result]], cancelled: Callable[[], bool]) 
             yield item
         else:
             waiting.append(way)
-
-
-def _add(into: dict[int, set[str]], name: str, frames: range) -> None:
-    for frame in frames:
-        into.setdefault(frame, set()).add(name)
-
-
-def _make_pass(wanted: Mapping[int, set[str]], step: int) -> Pass:
-    frames = tuple(sorted(wanted, reverse=step < 0))
-    return Pass(frames, {frame: frozenset(names) for frame, names in wanted.items()}, step)

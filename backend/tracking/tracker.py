@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
@@ -10,11 +11,13 @@ from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detected import DetectionFollower
 from backend.tracking.encoders import Encoders
 from backend.tracking.follow import Follower
-from backend.tracking.initial import initial_masks
+from backend.tracking.fusion import Fusion
+from backend.tracking.initial import initial_masks, recall
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.matching import Matcher, match_by_overlap
-from backend.tracking.plan import Pass, by_frame, clamp_span, make_passes, take_turns
+from backend.tracking.plan import Pass, by_frame, clamp_span, take_turns
 from backend.tracking.refine import Refiner, RefineRules
+from backend.tracking.stretches import Before, find_stretches
 from backend.tracks import BoolArray, Detection, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, check_index
@@ -56,6 +59,7 @@ class VideoTracker:
         *,
         span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
+        before: Mapping[str, Before] = MappingProxyType({}),
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Track the prompted objects.
@@ -66,11 +70,16 @@ class VideoTracker:
             span: first and last frame to track, by default the whole video.
             direction: which way from an object's prompts, for all or by object (both for one that is not named).
                 Between two prompts of an object it is always tracked.
+            before: what was tracked of objects, by object, and which of their prompts have changed since. Then only
+                what the change touches is tracked, outwards from there, to the next prompt or where it meets what was
+                there before. The masks of prompts that did not change stay as they are.
             cancelled: asked between frames; True ends the results.
 
         Returns:
             results as they come: prompted frames first (``human``), then those nearest to them, forwards and backwards
-            in turn. Each object has one observation on each frame of its way.
+            in turn. An object that was not tracked before has an observation on each frame of its way. A later
+            observation of a frame replaces an earlier one: between two prompts an object is tracked from both, until
+            they meet, and what counts there is settled at the end; see :mod:`backend.tracking.fusion`.
 
         Raises:
             PromptError: a prompt cannot be used, before any frame is decoded; or nothing can be made out where it
@@ -82,7 +91,8 @@ class VideoTracker:
         reach = clamp_span(span, prompts, len(video))
         for prompt in prompts:
             prompt.validate(video.width, video.height)
-        return self._track(video, marked, make_passes(prompts, reach, direction), cancelled)
+        fusion = Fusion(find_stretches(prompts, reach, direction, before))
+        return self._track(video, marked, fusion, before, cancelled)
 
     def track_detections(
         self,
@@ -121,39 +131,74 @@ class VideoTracker:
         self,
         video: Frames,
         marked: Mapping[int, Mapping[str, Prompt]],
-        passes: Sequence[Pass],
+        fusion: Fusion,
+        before: Mapping[str, Before],
         cancelled: Callable[[], bool],
     ) -> Iterator[FrameResult]:
         encoders = self._encoders(video)
         propagator = self._new_propagator()
         given: dict[int, dict[str, BoolArray]] = {}
-        for frame, prompts in marked.items():
+        known = {frame: _known(frame, prompts, before) for frame, prompts in marked.items()}
+        # What is known helps to make out what is new.
+        for frame in sorted(marked, key=lambda frame: (len(known[frame]) < len(marked[frame]), frame)):
             if cancelled():
                 return
+            prompts = {name: prompt for name, prompt in marked[frame].items() if name not in known[frame]}
             image = video.frame(frame)
-            masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts)
-            given[frame] = {name: mask for name, (mask, _) in masks.items()}
-            propagator.step(frame, encoders.propagating(frame, image), given[frame], ())
-            yield FrameResult(
-                frame,
-                tuple(
-                    Observation(name, frame, Mask.from_array(mask), score, human=True)
-                    for name, (mask, score) in sorted(masks.items())
-                ),
-            )
+            encoding = encoders.propagating(frame, image)
+            masks: dict[str, tuple[BoolArray, float]] = {}
+            if prompts:
+                told = {name for of_frame in given.values() for name in of_frame}
+                recalled = recall(propagator, frame, encoding, {n: one for n, one in prompts.items() if n in told})
+                masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts, recalled)
+            given[frame] = {name: mask for name, (mask, _) in masks.items()} | known[frame]
+            propagator.step(frame, encoding, given[frame], ())
+            if masks:
+                yield FrameResult(
+                    frame,
+                    tuple(
+                        Observation(name, frame, Mask.from_array(mask), score, human=True)
+                        for name, (mask, score) in sorted(masks.items())
+                    ),
+                )
         refiner = None
         if self._refining is not None:
             refiner = Refiner(self._segmenter, encoders.segmenting, self._refining)
-        ways = [
-            Follower(video, encoders.propagating, propagator.fork(), given, self._ahead, refiner).follow(route)
-            for route in passes
-        ]
+        ways = []
+        for route in fusion.passes():
+            fork = propagator.fork()
+            follower = Follower(video, encoders.propagating, fork, given, self._ahead, refiner, fusion.wanted)
+            ways.append(_seen(fusion, route, follower))
         yield from _finish(ways, cancelled)
+        if not cancelled():
+            yield from fusion.settle()
         if refiner is not None:
             refiner.report()
 
     def _encoders(self, video: Frames) -> Encoders:
         return Encoders.of(video, self._cache, self._segmenter, self._encoder)
+
+
+def _known(frame: int, prompts: Mapping[str, Prompt], before: Mapping[str, Before]) -> dict[str, BoolArray]:
+    """The masks ``bool (H, W)`` that prompts of a frame had before, where they did not change."""
+    found = {}
+    for name in prompts:
+        if name in before and frame not in before[name].changed:
+            observation = before[name].observations.get(frame)
+            if observation is not None and observation.human and observation.mask is not None:
+                found[name] = observation.mask.array()
+    return found
+
+
+def _seen(fusion: Fusion, route: Pass, follower: Follower) -> Generator[FrameResult, None, None]:
+    """A pass whose results the fusion sees before anybody else."""
+    results = follower.follow(route)
+    try:
+        for result in results:
+            fusion.see(route.step, result)
+            yield result
+    finally:
+        results.close()
 
 
 def _finish(ways: Sequence[Generator[FrameResult, None, None]], cancelled: Callable[[], bool]) -> Iterator[FrameResult]:

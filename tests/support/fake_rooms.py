@@ -72,6 +72,7 @@ class FakeSegmenter:
 
     def __init__(self, *, blind: bool = False) -> None:
         self.encoded: list[int] = []
+        self.asked: list[Prompting] = []
         self.blind = blind
 
     def encode(self, image: ImageArray) -> Encoding:
@@ -80,6 +81,7 @@ class FakeSegmenter:
 
     def segment(self, encoding: Encoding, prompts: Sequence[Prompting], *, multimask: bool = True) -> Segmentation:
         count = 3 if multimask else 1
+        self.asked += prompts
         logits = torch.full((len(prompts), count, *encoding.size), -5.0)
         for row, prompt in enumerate(prompts):
             if self.blind:
@@ -141,6 +143,10 @@ class FakePropagator:
         assert masks.keys() <= self._masks.keys()
         self._masks.update(masks)
         self.log.append(("amend", frame, tuple(sorted(masks))))
+
+    def expect(self, encoding: Encoded, regions: Mapping[str, BoolArray]) -> None:
+        assert regions.keys() <= self._masks.keys()
+        self.log.append(("expect", tuple(sorted(regions))))
 
     def lose(self) -> None:
         self.log.append(("lose",))

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import pytest
 
 from backend.errors import VideoError
 from backend.tracking.follow import SEARCH_EVERY, Follower
-from backend.tracking.plan import Pass, make_passes
+from backend.tracking.fusion import Fusion
+from backend.tracking.plan import Pass, make_pass
+from backend.tracking.stretches import find_stretches
 from backend.tracks import BoolArray, Direction, FrameResult, Prompt
 from support.fake_rooms import HEIGHT, WIDTH, FakePropagator, FakeVideo, encoding_of, index_of
 
@@ -41,13 +43,17 @@ class Room:
         self.encoded: list[int] = []
 
     def passes(self, direction: Direction = "both") -> tuple[Pass, Pass]:
-        return make_passes(self.prompts, (0, self.video.count - 1), direction)
+        return Fusion(find_stretches(self.prompts, (0, self.video.count - 1), direction)).passes()
 
     def forward(self) -> list[FrameResult]:
         return list(self.follower.follow(self.passes()[0]))
 
     def backward(self) -> list[FrameResult]:
         return list(self.follower.follow(self.passes()[1]))
+
+    def follow(self, frames: Iterable[int]) -> list[FrameResult]:
+        """Forwards over some frames, for object a."""
+        return list(self.follower.follow(make_pass(dict.fromkeys(frames, "a"), 1)))
 
     def _encode(self, frame: int, image):
         assert index_of(image) == frame
@@ -86,7 +92,7 @@ def test_backward_in_order() -> None:
     assert room.propagator.steps == [3, 2, 1, 0]
 
 
-@pytest.mark.parametrize(("marked", "direction", "frame"), [([1], "both", 0), ([3, 6], "forward", 5)])
+@pytest.mark.parametrize(("marked", "direction", "frame"), [([1], "both", 0), ([3, 5], "forward", 4)])
 def test_backward_over_a_single_frame(marked: list[int], direction: Direction, frame: int) -> None:
     """The frame before it, in the pass's direction, is the one that was given."""
     room = Room(7, {"a": marked})
@@ -125,10 +131,10 @@ def test_an_object_joins_on_the_frame_after_its_prompt() -> None:
 
 def test_from_prompt_to_prompt_each_goes_its_part() -> None:
     room = Room(11, {"a": [2, 7]})
-    assert sorted(presence(room.forward())) == [3, 4, 8, 9, 10]
+    assert sorted(presence(room.forward())) == [3, 4, 5, 6, 8, 9, 10]
     room = Room(11, {"a": [2, 7]})
     results = room.backward()
-    assert [result.frame for result in results] == [6, 5, 1, 0]
+    assert [result.frame for result in results] == [6, 5, 4, 3, 1, 0]
     assert [entry[1] for entry in room.propagator.log if entry[2]] == [7, 2]
 
 
@@ -190,9 +196,9 @@ def test_an_object_that_joins_ends_the_skipping() -> None:
 
 def test_a_prompt_after_a_gap_starts_afresh() -> None:
     """The frames that were skipped before the gap are not asked of what is known only beyond it."""
-    # From 0 to 10 by the forward pass, then from 21 on; absent from 8 on, so that 9 and 10 are skipped.
+    # From 0 to 10, then from 21 on; absent from 8 on, so that 9 and 10 are skipped.
     room = Room(26, {"a": [0, 20]}, a=range(8, 20))
-    results = room.forward()
+    results = room.follow([*range(1, 11), *range(21, 26)])
     assert presence(results) == {frame: frame < 8 or frame > 20 for frame in [*range(1, 11), *range(21, 26)]}
     assert room.propagator.steps == [*range(1, 9), *range(21, 26)]
     assert [result.frame for result in results] == [*range(1, 9), 10, 9, *range(21, 26)]
@@ -222,7 +228,7 @@ def test_a_cut_right_after_the_prompt() -> None:
 
 def test_a_cut_between_two_parts_of_a_pass_is_none_of_its_business() -> None:
     room = Room(24, {"a": [0, 20]}, cuts=[15])
-    room.forward()
+    room.follow([*range(1, 11), *range(21, 24)])
     assert ("lose",) not in room.propagator.log
 
 
@@ -253,3 +259,35 @@ def test_closed_early() -> None:
     results.close()
     assert room.propagator.steps == [1]
     assert len(set(room.video.asked)) < 30
+
+
+def test_what_is_no_longer_wanted_is_not_looked_at() -> None:
+    room = Room(40, {"a": [0], "b": [0]})
+    asked: list[int] = []
+
+    def wanted(route: Pass, frame: int) -> frozenset[str]:
+        asked.append(frame)
+        return route.wanted[frame] - set("" if frame < 5 else "a" if frame < 10 else "ab")
+
+    follower = Follower(room.video.as_reader, room._encode, room.propagator, room.given, wanted=wanted)
+    results = list(follower.follow(room.passes()[0]))
+    assert [[one.object_id for one in result.observations] for result in results] == [["a", "b"]] * 4 + [["b"]] * 5
+    assert [result.frame for result in results] == list(range(1, 10))
+    assert max(room.encoded) == 9
+    assert max(room.video.asked) < 20
+    assert max(asked) == 39
+
+
+def test_what_was_decoded_before_it_was_known_to_be_of_no_use() -> None:
+    room = Room(10, {"a": [0]})
+    done: set[int] = set()
+
+    def wanted(route: Pass, frame: int) -> frozenset[str]:
+        return frozenset() if frame in done else route.wanted[frame]
+
+    follower = Follower(room.video.as_reader, room._encode, room.propagator, room.given, wanted=wanted)
+    frames = []
+    for result in follower.follow(room.passes()[0]):
+        frames.append(result.frame)
+        done.update(range(3, 10))
+    assert frames == [1, 2]

@@ -13,7 +13,9 @@ from backend.propagation.sam_tokens import SamTokenPropagator
 from backend.segmentation.build import fast_dtype
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
+from backend.tracking.fusion import AGREE_FRAMES
 from backend.tracking.plan import TURN
+from backend.tracking.stretches import Before
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import Direction, FrameResult, ImageArray, Observation, Point, Prompt, box_iou
 from backend.video.frames import FrameSource
@@ -50,12 +52,13 @@ def boxed(name: str, frame: int) -> Prompt:
     return Prompt(name, frame, BOX)
 
 
-def collected(results: Iterator[FrameResult]) -> dict[tuple[str, int], Observation]:
+def collected(results: Iterator[FrameResult], *, replaced: bool = False) -> dict[tuple[str, int], Observation]:
+    """Observations by object and frame; ``replaced`` ones of a frame are the last."""
     found: dict[tuple[str, int], Observation] = {}
     for result in results:
         for one in result.observations:
             assert one.frame == result.frame
-            assert (one.object_id, one.frame) not in found
+            assert replaced or (one.object_id, one.frame) not in found
             found[one.object_id, one.frame] = one
     return found
 
@@ -98,7 +101,8 @@ def test_prompted_frames_come_first_and_are_the_human_s() -> None:
 def test_several_prompts_several_objects() -> None:
     room = Room(25)
     found = collected(
-        room.track(boxed("a", 3), boxed("a", 12), boxed("b", 20), direction={"a": "forward", "b": "backward"})
+        room.track(boxed("a", 3), boxed("a", 12), boxed("b", 20), direction={"a": "forward", "b": "backward"}),
+        replaced=True,
     )
     assert sorted(frame for name, frame in found if name == "a") == list(range(3, 25))
     assert sorted(frame for name, frame in found if name == "b") == list(range(21))
@@ -107,11 +111,61 @@ def test_several_prompts_several_objects() -> None:
 
 def test_both_ways_know_all_prompts() -> None:
     room = Room(20)
-    collected(room.track(boxed("a", 3), boxed("a", 12)))
+    collected(room.track(boxed("a", 3), boxed("a", 12)), replaced=True)
     first = room.propagators[0]
-    assert [(entry[1], entry[2]) for entry in first.log] == [(3, ("a",)), (12, ("a",))]
+    assert [entry[1:3] for entry in first.log if entry[0] == "step" and entry[2]] == [(3, ("a",)), (12, ("a",))]
+    # What the first prompt's mask lets one expect in the second one's box was asked for.
+    assert ("expect", ("a",)) in first.log
     assert len(first.family) == 3
-    assert first.steps == []
+
+
+def corrected(
+    room: Room, *prompts: Prompt, changed: Collection[int], removed: Collection[int] = ()
+) -> list[FrameResult]:
+    """Object a was tracked from a box on frame 2, and is tracked again."""
+    tracked = collected(room.track(boxed("a", 2)))
+    before = Before({frame: one for (_, frame), one in tracked.items()}, frozenset(changed), frozenset(removed))
+    room.segmenter.asked.clear()
+    return list(room.track(*prompts, before={"a": before}))
+
+
+def test_a_correction_goes_no_further_than_to_where_it_agrees() -> None:
+    room = Room(60)
+    results = corrected(room, boxed("a", 2), boxed("a", 30), changed=[30])
+    # The same box again: both ways meet what was there at once.
+    assert sorted(result.frame for result in results) == [
+        *range(30 - AGREE_FRAMES, 30),
+        *range(30, 31 + AGREE_FRAMES),
+    ]
+    assert [result.frame for result in results if result.observations[0].human] == [30]
+    assert len(room.segmenter.asked) == 2  # for one prompt
+
+
+def test_what_is_corrected_replaces_what_was_wrong() -> None:
+    room = Room(40)
+    other = Prompt("a", 20, (40.0, 30.0, 50.0, 40.0))
+    found = {result.frame: result.observations[0] for result in corrected(room, boxed("a", 2), other, changed=[20])}
+    assert all(found[frame].box == other.box for frame in range(20, 40))
+    # Both are as sure: in between, what is nearer counts.
+    before = [frame for frame in range(3, 20) if frame in found and found[frame].box == other.box]
+    assert before == list(range(before[0], 20))
+    assert 9 <= before[0] <= 13
+
+
+def test_a_prompt_that_is_gone_leaves_nothing() -> None:
+    room = Room(20)
+    results = corrected(room, boxed("a", 15), changed=[15], removed=[2])
+    assert {result.frame for result in results} == set(range(20))
+
+
+def test_nothing_changed() -> None:
+    assert corrected(Room(20), boxed("a", 2), changed=[]) == []
+
+
+def test_an_object_that_is_new_leaves_the_others_alone() -> None:
+    room = Room(20)
+    results = corrected(room, boxed("a", 2), boxed("b", 5), changed=[])
+    assert {one.object_id for result in results for one in result.observations} == {"b"}
 
 
 @pytest.mark.parametrize("absent", [range(8, 13), range(8, 20), range(1, 20), range(17, 20)])
