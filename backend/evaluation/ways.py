@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backend.tracking.corrections import carry_margins
 from backend.tracking.keyframes import interpolate
+from backend.tracking.stretches import Before
 from backend.tracks import Box, Direction, Keyframe, Observation, Point, Prompt
 
 if TYPE_CHECKING:
@@ -78,12 +79,24 @@ class Press:
     cancelled: Callable[[], bool] = lambda: False
     advance: Callable[[], None] = lambda: None
 
-    def track(self, marks: Sequence[Mark], frames: range, direction: Direction) -> list[Observation]:
-        """Track from the marks, all of which lie in ``frames``. Raises PromptError; see :class:`Way`."""
+    def track(
+        self, marks: Sequence[Mark], frames: range, direction: Direction, before: Before | None = None
+    ) -> list[Observation]:
+        """Track from the marks, all of which lie in ``frames``: observations as they come, of a frame maybe several.
+
+        Raises PromptError; see :class:`Way`.
+        """
         prompts = [mark.prompt(self.name) for mark in marks]
-        span = (frames[0], frames[-1])
+        known = {} if before is None else {self.name: before}
         found: list[Observation] = []
-        for result in self.tracker.track(self.video, prompts, span=span, direction=direction, cancelled=self.cancelled):
+        for result in self.tracker.track(
+            self.video,
+            prompts,
+            span=(frames[0], frames[-1]),
+            direction=direction,
+            before=known,
+            cancelled=self.cancelled,
+        ):
             found += result.observations
             self.advance()
         return found
@@ -107,8 +120,8 @@ class Linear:
 
 
 class Keytrack:
-    """Everything is tracked again at each press, in both directions, with all marks in memory, and the boxes are drawn
-    as the annotator draws his.
+    """What a mark touches is tracked again, in both directions, with all marks in memory, and the boxes are drawn as
+    the annotator draws his.
 
     Args:
         press: the product's.
@@ -118,14 +131,23 @@ class Keytrack:
     def __init__(self, press: Press, frames: range) -> None:
         self._press = press
         self._frames = frames
+        self._marked: dict[int, tuple[Box | None, tuple[Point, ...]]] = {}
+        self._tracked: dict[int, Observation] = {}
 
     def draw(self, marks: Sequence[Mark]) -> Drawing:
         """See :class:`Way`."""
-        found = self._press.track(marks, self._frames, "both")
+        marked = {mark.frame: (mark.box, mark.points) for mark in marks}
+        changed = frozenset(frame for frame, said in marked.items() if said != self._marked.get(frame))
+        before = Before(self._tracked, changed) if self._tracked else None
+        found = self._press.track(marks, self._frames, "both", before)
+        # What is settled in the end may be any of those that were seen.
+        new = {id(one) for one in found if not one.human} - {id(one) for one in self._tracked.values()}
+        self._tracked = {**self._tracked, **{one.frame: one for one in found}}
+        self._marked = marked
         drawn = {mark.frame: mark.box for mark in marks if mark.box is not None}
         size = (self._press.video.width, self._press.video.height)
-        boxes = carry_margins({one.frame: one.box for one in found}, drawn, size)
-        return Drawing(boxes, sum(not one.human for one in found))
+        boxes = carry_margins({frame: one.box for frame, one in self._tracked.items()}, drawn, size)
+        return Drawing(boxes, len(new))
 
 
 class Reprompt:

@@ -17,6 +17,7 @@ from backend.tracks import Detection, Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
     from backend.tracking.lives import Rules
+    from backend.tracking.stretches import Before
     from backend.video.frames import Frames
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Tracker(Protocol):
         *,
         span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
+        before: Mapping[str, Before] = ...,
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """Results as they come, nearest to the prompts first."""

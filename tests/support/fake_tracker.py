@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
+from backend.tracking.stretches import Before
 from backend.tracks import Box, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.reader import VideoReader
 
@@ -53,6 +55,7 @@ class FakeTracker:
         *,
         span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
+        before: Mapping[str, Before] = MappingProxyType({}),
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Nearest to the prompts first, each (object, frame) once."""
