@@ -82,6 +82,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--val", type=float, default=0.0, metavar="PART", help="the part of the videos for validation, such as 0.2"
     )
+    parser.add_argument(
+        "--ignore",
+        type=_types,
+        default=frozenset(),
+        metavar="TYPE[,TYPE...]",
+        help="regions that are left aside, such as polygonlabels; otherwise those that cannot be exported are refused",
+    )
     add_settings(
         parser,
         "label_studio_url",
@@ -183,6 +190,7 @@ def _choices(args: argparse.Namespace, settings: Settings, source: _Source) -> C
         by_label=args.objects == "label",
         frame_rate=args.frame_rate,
         pictures=args.pictures != "none",
+        ignored=args.ignore,
     )
 
 
@@ -268,6 +276,10 @@ def _formats(text: str) -> list[str]:
     if unknown or not names:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown) or 'nothing'}: choose of {', '.join(FORMATS)}")
     return names
+
+
+def _types(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 def _project(text: str) -> int:

@@ -19,6 +19,10 @@ from backend.video.clock import DEFAULT_FRAME_RATE
 from backend.video.images import ImageSequence
 
 DIFFERENT_LABELS = "the regions of one object have different labels; the first one is its class"
+ON_ONE_IMAGE = (
+    "no object is on more than one image, as each region has an id of its own; --objects label makes one object of the "
+    "regions of a label, and meta.track_id of those that share it"
+)
 
 
 def label_pictures(item: LabelledTask, reading: Reading) -> LabelledVideo:
@@ -48,13 +52,16 @@ def label_pictures(item: LabelledTask, reading: Reading) -> LabelledVideo:
     size = regions[0].size if frames is None else (frames.width, frames.height)
     for region in regions:
         _check(region, size, len(addresses))
+    objects = in_order(_objects(regions, size, reading, item.place), reading, item.place)
+    if all(len(one.boxes) == 1 for one in objects) and len({index for one in objects for index in one.boxes}) > 1:
+        reading.notes.add(ON_ONE_IMAGE, item.place)
     return LabelledVideo(
         name=item.name(_title(addresses)),
         size=size,
         length=len(addresses),
         fps=reading.choices.frame_rate or DEFAULT_FRAME_RATE,
         labelled=range(len(addresses)),
-        objects=in_order(_objects(regions, size, reading, item.place), reading, item.place),
+        objects=objects,
         frames=frames,
     )
 
@@ -90,10 +97,8 @@ def _add(sketch: Sketch, region: PictureRegion, size: Size) -> None:
         if mask.box is not None:
             sketch.masks[frame] = mask
             sketch.boxes[frame] = mask.box
-    elif region.box is not None and frame not in sketch.masks:
-        box = clip(region.box, size)
-        if box is not None:
-            sketch.boxes[frame] = _around(box, sketch.boxes.get(frame, box))
+    elif region.box is not None and frame not in sketch.masks and clip(region.box, size) is not None:
+        sketch.boxes[frame] = _around(region.box, sketch.boxes.get(frame, region.box))
 
 
 def _around(a: Box, b: Box) -> Box:

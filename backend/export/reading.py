@@ -29,6 +29,7 @@ class Choices:
         by_label: on pictures, all regions of one label are one object.
         frame_rate: by which Label Studio counted, whatever else says so; of images, the rate of their sequence.
         pictures: the pictures will be written, so that every one has to be at hand.
+        ignored: types of regions that are left aside, in lower case.
     """
 
     config: ProjectConfig | None = None
@@ -36,6 +37,7 @@ class Choices:
     by_label: bool = False
     frame_rate: float | None = None
     pictures: bool = True
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ def choose_labellings(tasks: Iterable[Task], choices: Choices, notes: Notes) -> 
     """The tasks that are exported, with their regions; the others are noted.
 
     Raises:
-        PayloadError: a region has a wrong type or a missing field.
+        PayloadError: a region has a wrong type or a missing field, or cannot be exported.
         DatasetError: nothing is left.
     """
     chosen = []
@@ -38,7 +38,8 @@ def choose_labellings(tasks: Iterable[Task], choices: Choices, notes: Notes) -> 
             notes.add(ONLY_NUMBERS if hidden else NO_ANNOTATION, task.place)
             continue
         with _naming(task):
-            chosen.append(LabelledTask(task, labelling, parse_results(labelling.result, labelling.path)))
+            results = parse_results(labelling.result, labelling.path, choices.ignored)
+            chosen.append(LabelledTask(task, labelling, results))
     if not chosen:
         found = f"; {predicted} of them have predictions" if predicted else ""
         hint = ", which --predictions exports" if predicted and not choices.predictions else ""

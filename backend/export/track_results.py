@@ -118,7 +118,7 @@ def read_track(directory: Path, reading: Reading, advance: Callable[[], None] = 
     if not masked:
         return _read_boxes(directory, item, reading)
     objects = _read_numbers(directory / NUMBERS)
-    files = _mask_files(directory / MASKS, item.frames)
+    files = _mask_files(directory / MASKS, item)
     masks: list[dict[int, Mask]] = [{} for _ in objects]
     for index, path in files.items():
         if reading.cancelled():
@@ -168,14 +168,21 @@ def _read_numbers(path: Path) -> list[ObjectItem]:
         return [parse(ObjectItem, value, number) for number, value in file.value.items()]
 
 
-def _mask_files(directory: Path, length: int) -> dict[int, Path]:
+def _mask_files(directory: Path, item: VideoItem) -> dict[int, Path]:
+    """The masks by their frames: all that were tracked."""
     files = {}
     for path in sorted(directory.glob("*.png"), key=lambda path: (len(path.stem), path.stem)):
-        if not (path.stem.isascii() and path.stem.isdecimal()) or int(path.stem) >= length:
-            raise DatasetError(f"{path} is no mask of this video: names are frame numbers from 0 to {length - 1}")
+        if not (path.stem.isascii() and path.stem.isdecimal()) or int(path.stem) >= item.frames:
+            raise DatasetError(f"{path} is no mask of this video: names are frame numbers from 0 to {item.frames - 1}")
         files[int(path.stem)] = path
     if not files:
         raise DatasetError(f"{directory} has no masks")
+    missing = [index for index in item.indices() if index not in files]
+    if missing:
+        raise DatasetError(
+            f"{directory} has no mask of frame {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
+            f"which {VIDEO} says were tracked; track again"
+        )
     return files
 
 
@@ -187,7 +194,8 @@ def _read_mask(path: Path, item: VideoItem) -> npt.NDArray[np.uint8]:
                     f"{path} is no mask of this video: an indexed PNG of {item.width} x {item.height} pixels"
                 )
             return np.array(image)
-    except (OSError, ValueError) as error:
+    # Pillow has a SyntaxError for a PNG whose chunks are damaged.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be read as a mask ({error})") from error
 
 

@@ -11,15 +11,19 @@ from backend.export.reading import ROTATED, LabelledTask, Reading, Sketch, in_or
 from backend.labelstudio.drawn import draw
 from backend.labelstudio.media_folder import media_stem
 from backend.labelstudio.rates import ChosenRate, RateEvidence, check_declared, guess_rate
+from backend.labelstudio.results import VideoRegion
 from backend.video.clock import FrameClock
 from backend.video.frames import Frames
+
+_LEEWAY = 1.0  # seconds by which browsers and containers may differ on where a video ends
 
 
 def label_video(item: LabelledTask, reading: Reading) -> LabelledVideo:
     """The video of a task, each object's box on every decoded frame that Label Studio shows it on.
 
     Raises:
-        PayloadError: no value, or several, may be the video; or regions refer to two videos.
+        PayloadError: no value, or several, may be the video; regions refer to two videos; or a keyframe is long after
+            the end of this one.
         MediaError: the video is not at hand.
         VideoError: it cannot be read.
         LabelConfigError: a frame rate that cannot be used.
@@ -30,7 +34,14 @@ def label_video(item: LabelledTask, reading: Reading) -> LabelledVideo:
     if isinstance(value, list):
         raise PayloadError(f"{item.data_path}: the regions are of a video, and the task has a list", item.data_path)
     video = reading.shelf.add(reading.media.find(value))
-    clock = _clock(item, target, video, reading)
+    evidence = RateEvidence.of(item.results.videos)
+    if evidence is not None and abs(evidence.duration - video.duration) > _LEEWAY:
+        reading.notes.add(
+            f"it was labelled on a video of {evidence.duration:g} s, and the one found has {video.duration:g} s: it is "
+            "another one, or was cut since",
+            item.place,
+        )
+    clock = _clock(item, target, video, evidence, reading)
     for sentence in (*clock.warnings, *video.warnings):
         reading.notes.add(sentence, item.place)
     size = (video.width, video.height)
@@ -42,11 +53,7 @@ def label_video(item: LabelledTask, reading: Reading) -> LabelledVideo:
         if drawn.rotated:
             reading.notes.add(ROTATED, item.place)
         if drawn.beyond is not None:
-            reading.notes.add(
-                f"a keyframe is at Label Studio's frame {drawn.beyond}, where the timeline ends with "
-                f"{clock.frame_count}: the video or the frame rate is not the one that it was labelled with",
-                item.place,
-            )
+            reading.notes.add(_beyond(drawn.beyond, region, clock), item.place)
     return LabelledVideo(
         name=item.name(media_stem(value)),
         size=size,
@@ -69,10 +76,24 @@ def _target(item: LabelledTask) -> str | None:
     return next(iter(targets), None)
 
 
-def _clock(item: LabelledTask, target: str | None, video: Frames, reading: Reading) -> FrameClock:
+def _beyond(frame: int, region: VideoRegion, clock: FrameClock) -> str:
+    """What is said of a keyframe after the end, which counts nevertheless if it is a matter of rounding."""
+    found = (
+        f"a keyframe is at Label Studio's frame {frame}, where the timeline ends with {clock.frame_count}: the video "
+        f"or the frame rate ({clock.frame_rate:g}) is not the one that it was labelled with"
+    )
+    if frame - clock.frame_count > _LEEWAY * clock.frame_rate:
+        raise PayloadError(
+            f"{region.last_path}: {found}; give --frame-rate, or the right video by --media", region.last_path
+        )
+    return found
+
+
+def _clock(
+    item: LabelledTask, target: str | None, video: Frames, evidence: RateEvidence | None, reading: Reading
+) -> FrameClock:
     """The clock at the rate that was given, that the configuration declares, or that the regions tell."""
     choices, data = reading.choices, item.task.data
-    evidence = RateEvidence.of(item.results.videos)
     if choices.frame_rate is None and choices.config is None:
         chosen = guess_rate(evidence, data, video.fps)
         clock = FrameClock(video.timestamps, video.duration, chosen.rate)

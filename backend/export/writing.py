@@ -16,6 +16,7 @@ from backend.export.dataset import Dataset, LabelledObject, LabelledVideo
 from backend.export.masks import NumberArray, paint
 from backend.export.names import file_names
 from backend.export.results import write_text
+from backend.labelstudio.drawn import clip
 from backend.tracks import Box, ImageArray, Mask
 
 Pictures = Literal["jpg", "png"]
@@ -23,8 +24,6 @@ Pictures = Literal["jpg", "png"]
 UNNAMED_CLASS = "object"
 OBJECTS_FILE = "objects.json"
 JPEG_QUALITY = 95
-
-_LEAST_SIDE = 0.01  # pixels; less than that would be written as 0
 
 
 @dataclass(frozen=True)
@@ -195,18 +194,11 @@ class Export:
             box, mask = item.boxes.get(index), item.masks.get(index)
             if box is None:
                 continue
-            inside = clip_box(box, video.size)
+            inside = clip(box, video.size)
             if inside is None or (mask is not None and mask.area == 0):
                 self.summary.left_out += 1
             else:
                 yield Seen(number, item, box, inside, mask)
-
-
-def clip_box(box: Box, size: tuple[int, int]) -> Box | None:
-    """What of a box is inside a picture of ``size`` (width, height); None where that is nothing to speak of."""
-    x0, y0 = max(float(box[0]), 0.0), max(float(box[1]), 0.0)
-    x1, y1 = min(float(box[2]), float(size[0])), min(float(box[3]), float(size[1]))
-    return (x0, y0, x1, y1) if min(x1 - x0, y1 - y0) >= _LEAST_SIDE else None
 
 
 def make_directory(path: Path) -> Path:

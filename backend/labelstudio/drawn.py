@@ -20,7 +20,7 @@ class Drawn:
     """A region as it is drawn.
 
     Attributes:
-        boxes: ``xyxy`` pixels inside the frame by decode index, ascending.
+        boxes: ``xyxy`` pixels by decode index, ascending; they may reach beyond the frame.
         rotated: some boxes are the upright ones around rotated boxes.
         beyond: the last keyframe's Label Studio frame, where the timeline does not reach it; else None.
     """
@@ -34,7 +34,7 @@ def draw(items: Sequence[Item], clock: FrameClock, size: Size) -> Drawn:
     """What is on screen for a region: between keyframes a straight line, see :mod:`backend.tracking.keyframes`.
 
     Where Label Studio shows one decoded frame several times, the box of a keyframe counts, else the first box. A frame
-    on which the box lies outside of the picture has none.
+    outside of which the box lies has none.
 
     Args:
         items: the keyframes, sorted by frame, in percent.
@@ -56,8 +56,10 @@ def draw(items: Sequence[Item], clock: FrameClock, size: Size) -> Drawn:
         if index in boxes and (frame not in own or index in given):
             continue
         shape = interpolate(keyframes, frame)
-        box = None if shape is None else clip(upright(shape), size)
-        if shape is None or box is None:
+        if shape is None:
+            continue
+        box = upright(shape)
+        if clip(box, size) is None:
             continue
         boxes[index] = box
         rotated = rotated or shape.rotation % 360 != 0

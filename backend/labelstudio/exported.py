@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from backend.errors import PayloadError
 from backend.labelstudio.payload import Incoming, Text, parse
 
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 _CHOOSE_JSON = 'in Label Studio choose the export format "JSON"'
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class AnnotationItem(Incoming):
@@ -27,7 +33,7 @@ class AnnotationItem(Incoming):
 class TaskItem(Incoming):
     """A task; ``annotations`` and ``predictions`` are checked one by one, the latter may be mere numbers."""
 
-    id: int | Text | None = None
+    id: Annotated[Text | None, BeforeValidator(_as_text)] = None
     data: dict[str, Any]
     annotations: list[Any] | None = None
     predictions: list[Any] | None = None
@@ -107,8 +113,8 @@ def parse_task(raw: object, path: str, number: int) -> Task:
     annotation = max((entry for entry in annotations if not entry[1].was_cancelled), key=_standing, default=None)
     prediction = max(predictions, key=_standing, default=None)
     return Task(
-        id=None if task.id is None else str(task.id),
-        name=str(number if task.id is None else task.id),
+        id=task.id,
+        name=str(number) if task.id is None else task.id,
         data=task.data,
         path=path,
         annotation=_labelling(annotation, f"{path}.annotations"),
@@ -117,7 +123,7 @@ def parse_task(raw: object, path: str, number: int) -> Task:
     )
 
 
-def _place(task: object, path: str) -> str:
+def _place(task: str | None, path: str) -> str:
     return f"the task at {path or 'the top'}" if task is None else f"task {task}"
 
 

@@ -99,4 +99,5 @@ def parse(model: type[Model], value: object, path: str = "", *, secret: bool = F
         where = path + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
         found = "" if secret or first["type"] == "missing" else f"; found {_shortened.repr(first['input'])}"
         where = where.removeprefix(".")
-        raise PayloadError(f"{where or 'the body'}: {first['msg']}{found}", where) from None
+        problem = "Input should be an object" if first["type"] in ("model_type", "dict_type") else first["msg"]
+        raise PayloadError(f"{where or 'the body'}: {problem}{found}", where) from None

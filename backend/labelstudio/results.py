@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,18 +12,71 @@ from pydantic import Field
 from backend.errors import PayloadError
 from backend.labelstudio.brush import decode_mask
 from backend.labelstudio.edits import Item
-from backend.labelstudio.payload import Incoming, Name, Number, RectangleItem, ResultItem, Text, parse
+from backend.labelstudio.payload import (
+    FARTHEST,
+    LAST_FRAME,
+    Incoming,
+    Name,
+    Number,
+    ResultItem,
+    SequenceItem,
+    Text,
+    parse,
+)
 from backend.labelstudio.regions import RECTANGLE, sorted_items, to_box
 from backend.tracks import BoolArray, Box
-
-log = logging.getLogger(__name__)
 
 LABELS = "labels"
 BRUSHES = ("brushlabels", "brush")
 RECTANGLES = ("rectanglelabels", "rectangle")
 
+PLACELESS = frozenset(
+    {
+        "chatmessage",
+        "choices",
+        "datetime",
+        "hypertextlabels",
+        "number",
+        "pairwise",
+        "paragraphlabels",
+        "ranker",
+        "rating",
+        "relation",
+        "taxonomy",
+        "textarea",
+        "timelinelabels",
+        "timeserieslabels",
+    }
+)
+"""Types of results that say nothing of where something is in a picture."""
+
 Pixels = Annotated[int, Field(ge=1)]
+Extent = Annotated[float, Field(allow_inf_nan=False, ge=0, le=FARTHEST)]
 ItemIndex = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+class KeyframeItem(SequenceItem):
+    """A keyframe as Label Studio exports it."""
+
+    frame: Annotated[int, Field(ge=1, le=LAST_FRAME)]
+    width: Extent
+    height: Extent
+
+
+class VideoValue(Incoming):
+    """The value of a ``videorectangle``."""
+
+    sequence: list[KeyframeItem]
+    labels: list[Text] = Field(default_factory=list)
+    frames_count: Number | None = Field(None, alias="framesCount")
+    duration: Number | None = None
+
+
+class VideoItem(Incoming):
+    """A ``videorectangle``: one region's boxes over the video."""
+
+    id: Name
+    value: VideoValue
 
 
 class PictureItem(Incoming):
@@ -50,8 +102,8 @@ class RectangleOfPictureValue(Incoming):
 
     x: Number
     y: Number
-    width: Number
-    height: Number
+    width: Extent
+    height: Extent
     rotation: Number = 0.0
 
 
@@ -87,6 +139,7 @@ class VideoRegion:
         frame_count: frames of the video as Label Studio counted them, where it says so.
         duration: seconds of the video as the browser measured them, where it says so.
         path: where it was found.
+        last_path: where the last keyframe's frame was found.
     """
 
     id: str
@@ -96,6 +149,7 @@ class VideoRegion:
     frame_count: float | None
     duration: float | None
     path: str
+    last_path: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,20 +191,25 @@ class PictureRegion:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """A result, sorted; ``others`` counts the items that are neither by their type."""
+    """A result, sorted; ``others`` counts by their type the items that were left aside."""
 
     videos: tuple[VideoRegion, ...]
     pictures: tuple[PictureRegion, ...]
     others: Mapping[str, int]
 
 
-def parse_results(result: Sequence[object], path: str) -> Results:
+def parse_results(result: Sequence[object], path: str, ignored: Collection[str] = ()) -> Results:
     """Find the regions of videos and of pictures.
+
+    Args:
+        result: the list of results.
+        path: where it was found.
+        ignored: types of regions to leave aside, in lower case.
 
     Raises:
         PayloadError: a wrong type, a missing field, a number that is not finite or out of all proportion, a video's
-            region that occurs twice, a picture that was turned in Label Studio, or a brush that is not run-length
-            encoded.
+            region that occurs twice, a picture that was turned in Label Studio, a brush that is not run-length
+            encoded, or a kind of region that is not known here.
     """
     videos: dict[str, VideoRegion] = {}
     pictures: list[PictureRegion] = []
@@ -160,7 +219,9 @@ def parse_results(result: Sequence[object], path: str) -> Results:
         where = f"{path}[{index}]"
         item = parse(ResultItem, raw, where)
         kind = (item.type or "").lower()
-        if kind == RECTANGLE:
+        if kind in PLACELESS or kind in ignored:
+            others[kind] += 1
+        elif kind == RECTANGLE:
             region = _video_region(raw, item, where)
             if region.id in videos:
                 raise PayloadError(f"{where}.id: region {region.id!r} occurs twice", f"{where}.id")
@@ -168,8 +229,18 @@ def parse_results(result: Sequence[object], path: str) -> Results:
         elif kind in (*BRUSHES, *RECTANGLES):
             pictures.append(_picture_region(raw, item, kind in BRUSHES, labels, where))
         elif kind != LABELS:
-            others[kind or "without a type"] += 1
+            raise _unknown(item.type, f"{where}.type")
     return Results(tuple(videos.values()), tuple(pictures), others)
+
+
+def _unknown(kind: str | None, path: str) -> PayloadError:
+    if not kind:
+        return PayloadError(f"{path}: a result says of which type it is, such as {RECTANGLE!r}", path)
+    return PayloadError(
+        f"{path}: regions of the type {kind!r} cannot be exported, and without them their objects would be taken for "
+        f"absent; give --ignore {kind.lower()} to leave them aside",
+        path,
+    )
 
 
 def _separate_labels(result: Sequence[object], path: str) -> dict[str, tuple[str, ...]]:
@@ -183,9 +254,10 @@ def _separate_labels(result: Sequence[object], path: str) -> dict[str, tuple[str
 
 
 def _video_region(raw: object, item: ResultItem, where: str) -> VideoRegion:
-    rectangle = parse(RectangleItem, raw, where)
+    rectangle = parse(VideoItem, raw, where)
     value = rectangle.value
     items = [keyframe.model_dump() for keyframe in value.sequence]
+    last = max(range(len(items)), key=lambda index: items[index]["frame"], default=0)
     return VideoRegion(
         rectangle.id,
         tuple(value.labels),
@@ -194,6 +266,7 @@ def _video_region(raw: object, item: ResultItem, where: str) -> VideoRegion:
         value.frames_count,
         value.duration,
         where,
+        f"{where}.value.sequence[{last}].frame",
     )
 
 

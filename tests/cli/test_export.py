@@ -276,6 +276,15 @@ def test_what_should_be_known_is_counted_and_said_once(tmp_path, media, out, cap
     assert "upright boxes around them (4 times: task 1, task 2)\n" in said
 
 
+def test_types_of_regions_are_left_aside_on_demand(tmp_path, media, out, capsys):
+    regions = [video_region("a", [keyframe(1)]), {"id": "b", "type": "videovector"}, {"id": "c", "type": "Polygon"}]
+    source = write_export(tmp_path / "t.json", [task(1, {"video": "clip.mp4"}, regions)])
+    assert run(source, out, "mot", "--media", media, "--ignore", "videovector") == 2
+    assert "result[2].type: regions of the type 'Polygon' cannot be exported" in capsys.readouterr().err
+    assert run(source, out, "mot", "--media", media, "--ignore", "videovector, POLYGON") == 0
+    assert "left aside: 1 of the type polygon (task 1)" in capsys.readouterr().out
+
+
 def test_regions_of_one_label_are_one_object_on_demand(tmp_path, media, out):
     data = {"frames": [f"seq/{index:05d}.png" for index in range(4)]}
     regions = [rectangle_region(str(index), index, (40, 30), (10, 10, 20, 20), "Car") for index in range(4)]

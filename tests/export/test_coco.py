@@ -9,7 +9,7 @@ from pycocotools.cocoeval import COCOeval
 
 from backend.export.dataset import Dataset, LabelledObject, LabelledVideo
 from backend.export.formats import FORMATS
-from backend.export.writing import Options, clip_box
+from backend.export.writing import Options
 from support.labelled import LABELLED, LABELS, SIZE, TRUCK, WALKER, labelled_dataset, labelled_video, truth
 
 ONLY_ANNOTATIONS = Options(pictures=None)
@@ -109,20 +109,3 @@ def test_an_object_without_a_class_is_an_object(tmp_path):
     known = Dataset(["object", "Car"], dataset.videos)
     coco = export(known, tmp_path / "b")
     assert [category["name"] for category in coco.dataset["categories"]] == ["object", "Car"]
-
-
-@pytest.mark.parametrize(
-    ("box", "inside"),
-    [
-        ((-5, -5, 20, 20), (0, 0, 20, 20)),
-        ((150, 100, 170, 130), (150, 100, 161, 119)),
-        ((10, 10, 10, 20), None),
-        ((10, 20, 20, 20), None),
-        ((20, 20, 10, 10), None),
-        ((161, 0, 170, 10), None),
-        ((-5, 0, 0, 10), None),
-        ((10, 10, 10.004, 20), None),
-    ],
-)
-def test_what_of_a_box_is_inside(box, inside):
-    assert clip_box(box, SIZE) == inside

@@ -11,6 +11,7 @@ from backend.errors import DatasetError, MediaError, PayloadError, VideoError
 from backend.export.dataset import Dataset
 from backend.export.media import Media
 from backend.export.notes import Notes
+from backend.export.picture_regions import ON_ONE_IMAGE
 from backend.export.reading import ROTATED, SEVERAL_LABELS, Choices, Reading
 from backend.export.studio_tasks import NO_ANNOTATION, ONLY_NUMBERS, choose_labellings, read_tasks
 from backend.labelstudio.exported import parse_tasks
@@ -115,7 +116,7 @@ def test_at_a_variable_rate_frames_are_placed_by_time(read, notes):
 
 
 def test_the_rate_comes_from_the_option_then_the_configuration_then_the_regions(read, notes):
-    said = moving("a", framesCount=12, duration=1.2)
+    said = moving("a", last=4, framesCount=12, duration=1.2)
     config = parse_project_config(CONFIG)
     assert read(video_task(4, said, fps=5)).videos[0].labelled == list(range(COUNT))  # the regions say 10
     assert len(notes) == 0
@@ -147,7 +148,7 @@ def test_what_cannot_be_written_as_it_is_is_noted_once(read, notes):
     both = moving("c")
     both["value"]["labels"] = ["Car", "Red"]
     outside = video_region("d", [keyframe(1, x=200)])
-    late = video_region("e", [keyframe(1), keyframe(99)])
+    late = video_region("e", [keyframe(1), keyframe(20)])
     others = [{"type": "choices"}, {"type": "choices"}, {"type": "timelinelabels"}]
     regions = [video_region("a", turned), video_region("b", turned), both, outside, late, *others]
     (video,) = read(video_task(4, *regions, fps=10)).videos
@@ -156,8 +157,40 @@ def test_what_cannot_be_written_as_it_is_is_noted_once(read, notes):
     assert f"{ROTATED} (2 times: task 4)" in lines
     assert f"{SEVERAL_LABELS} (task 4)" in lines
     assert any(line.startswith("an object is left out") for line in lines)
-    assert any("frame 99, where the timeline ends with 12" in line for line in lines)
+    assert any("frame 20, where the timeline ends with 12" in line for line in lines)
     assert "left aside: 2 of the type choices (task 4)" in lines
+
+
+def test_a_keyframe_long_after_the_end_is_refused(read):
+    """Less than a second is a matter of rounding."""
+    regions = [moving("a"), video_region("b", [keyframe(99), keyframe(5), keyframe(1)])]
+    with pytest.raises(PayloadError, match=r"task 4: .*Label Studio's frame 99, .* ends with 12.*give --f") as caught:
+        read(video_task(4, *regions, fps=10))
+    assert caught.value.path == "[0].annotations[0].result[1].value.sequence[0].frame"
+
+
+def test_a_video_of_another_length_is_noted(read, notes):
+    assert read(video_task(4, moving("a", framesCount=12, duration=1.19))) is not None
+    assert len(notes) == 0
+    read(video_task(4, moving("a", framesCount=30, duration=3)))
+    assert "labelled on a video of 3 s, and the one found has 1.2 s" in next(notes.lines())
+
+
+def test_boxes_are_as_they_were_drawn_beyond_the_border_too(read):
+    sequence = [keyframe(1, x=-10, y=90, width=20, height=20), keyframe(2, x=-20, y=90, width=20, height=20)]
+    (found,) = read(video_task(4, video_region("a", sequence), fps=10)).videos[0].objects
+    assert found.boxes == {0: pytest.approx((-16, 108, 16, 132))}
+
+
+def test_regions_that_cannot_be_exported_are_refused_unless_the_user_says_so(read, notes):
+    polygon = {"id": "p", "type": "PolygonLabels", "value": {"points": []}}
+    labelled = video_task(4, moving("a"), polygon, fps=10)
+    with pytest.raises(PayloadError, match=r"'PolygonLabels' cannot be exported.* --ignore polygonlabels") as caught:
+        read(labelled)
+    assert caught.value.path == "[0].annotations[0].result[1].type"
+    (video,) = read(labelled, ignored=frozenset({"polygonlabels"})).videos
+    assert [item.id for item in video.objects] == ["a"]
+    assert "left aside: 1 of the type polygonlabels (task 4)" in notes.lines()
 
 
 def test_tasks_without_an_annotation_are_left_out(read, notes):
@@ -261,10 +294,19 @@ def test_rectangles_of_images(read):
         rectangle_region("b", 2, size, (50, 50, 10, 10), "Bus"),
     ]
     first, second = read(task(5, IMAGES, regions)).videos[0].objects
-    assert first.boxes[0] == pytest.approx((0, 3, 16, 18))  # clipped
+    assert first.boxes[0] == pytest.approx((-4, 3, 16, 18))  # as it was drawn
     assert first.boxes[1] == (3, 5, 9, 11)  # the mask's
     assert sorted(first.masks) == [1]
     assert second.boxes[2] == pytest.approx((4, 3, 24, 18))  # around both
+
+
+def test_that_nothing_joins_the_regions_of_an_object_is_noted(read, notes):
+    alone = [brush_region("a", 0, square(3)), brush_region("b", 1, square(3))]
+    assert len(read(task(5, IMAGES, alone)).videos[0].objects) == 2
+    assert list(notes.lines()) == [f"{ON_ONE_IMAGE} (task 5)"]
+    assert len(read(task(5, IMAGES, alone), by_label=True).videos[0].objects) == 1
+    read(task(5, IMAGES, [brush_region("a", 0, square(3)), brush_region("b", 0, square(3))]))
+    assert len(notes) == 1
 
 
 def test_different_labels_of_one_object_are_noted(read, notes):

@@ -129,6 +129,26 @@ def test_an_object_that_was_nowhere_keeps_its_number(out, read):
     assert [(item.id, len(item.boxes)) for item in read().objects] == [("man", 0), ("car", 7)]
 
 
+def test_masks_of_tracked_frames_that_are_not_there_are_missed(out, read):
+    track_it(out)
+    (out / "masks" / "00004.png").unlink()
+    with pytest.raises(DatasetError, match=r"has no mask of frame 4, which video\.json says"):
+        read()
+    (out / "masks" / "00007.png").unlink()
+    with pytest.raises(DatasetError, match="has no mask of frame 4 and 1 more"):
+        read()
+
+
+def test_a_mask_with_a_damaged_chunk_is_refused(out, read):
+    track_it(out)
+    path = out / "masks" / "00003.png"
+    content = path.read_bytes()
+    data = content.index(b"IDAT") - 4
+    path.write_bytes(content[:data] + b"\0\0\0\5IDAT" + content[data + 8 :])
+    with pytest.raises(DatasetError, match=r"00003\.png cannot be read as a mask"):
+        read()
+
+
 def test_an_incomplete_track_is_noted(out):
     track_it(out)
     (out / "INCOMPLETE.txt").write_text("interrupted")

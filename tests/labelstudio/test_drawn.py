@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from label_studio_sdk._extensions.label_studio_tools.postprocessing.video import extract_key_frames
 
-from backend.labelstudio.drawn import draw
+from backend.labelstudio.drawn import clip, draw
 from backend.video.clock import FrameClock
 from support.exports import keyframe, video_region
 
@@ -49,12 +49,29 @@ def test_the_one_frame_too_many_that_label_studio_makes_counts_as_the_last():
     assert drawn.beyond is None
 
 
-def test_boxes_are_clipped_and_those_outside_are_absent():
+def test_boxes_reach_beyond_the_frame_and_those_outside_are_absent():
     items = [keyframe(1, x=-30, y=-10, width=20, height=50), keyframe(11, x=20, y=-10, width=20, height=50)]
     boxes = draw(items, TEN, SIZE).boxes
     assert sorted(boxes) == list(range(3, 20))  # it ends at -10 + 5 * index percent
-    assert boxes[3] == pytest.approx((0, 0, 10, 40))
-    assert boxes[10] == pytest.approx((40, 0, 80, 40))
+    assert boxes[3] == pytest.approx((-30, -10, 10, 40))
+    assert boxes[10] == pytest.approx((40, -10, 80, 40))
+
+
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [
+        ((-5, -5, 20, 20), (0, 0, 20, 20)),
+        ((150, 80, 210, 130), (150, 80, 200, 100)),
+        ((10, 10, 10, 20), None),
+        ((10, 20, 20, 20), None),
+        ((20, 20, 10, 10), None),
+        ((200, 0, 210, 10), None),
+        ((-5, 0, 0, 10), None),
+        ((10, 10, 10.004, 20), None),
+    ],
+)
+def test_what_of_a_box_is_inside(box, inside):
+    assert clip(box, SIZE) == inside
 
 
 def test_a_rotated_box_is_the_upright_one_around_it():

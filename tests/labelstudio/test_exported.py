@@ -78,11 +78,13 @@ def test_a_list_and_a_single_task():
     ("document", "message", "path"),
     [
         (3, "expected a list of tasks, found int", ""),
-        ([3], r"\[0\]: Input should be .*dictionary.*found 3", "[0]"),
+        ([3], r"^\[0\]: Input should be an object; found 3", "[0]"),
         ([{"id": 1}], r"\[0\]: there is no task: it has no data", "[0]"),
         ([{"video": "x", "box": [], "annotation_id": 3}], "JSON-MIN.*choose the export format", "[0]"),
         ({"images": [], "annotations": []}, "COCO", ""),
-        ([task(1, DATA, None) | {"data": []}], r"\[0\]\.data: ", "[0].data"),
+        ([task(1, DATA, None) | {"data": []}], r"\[0\]\.data: Input should be an object", "[0].data"),
+        ([task(1, DATA, None) | {"id": {}}], r"\[0\]\.id: Input should be a valid string", "[0].id"),
+        ([task(1, DATA, None) | {"id": True}], r"\[0\]\.id: Input should be a valid string", "[0].id"),
         (
             [{"id": 1, "data": DATA}, {"id": 2, "data": DATA, "annotations": 3}],
             r"\[1\]\.annotations",

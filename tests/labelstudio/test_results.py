@@ -22,6 +22,7 @@ def test_a_video_region():
     assert (found.id, found.labels, found.target) == ("a", ("Car",), "video")
     assert [(item["frame"], item["x"]) for item in found.items] == [(2, 10), (9, 10)]
     assert (found.frame_count, found.duration, found.path) == (60, 6, "result[0]")
+    assert found.last_path == "result[0].value.sequence[0].frame"
 
 
 def test_a_brush_and_a_rectangle():
@@ -60,11 +61,17 @@ def test_what_is_neither_is_counted():
         {"type": "choices", "id": "a", "value": {}},
         {"type": "polygonlabels", "id": "b"},
         {"type": "choices"},
-        {},
+        {"type": "relation", "from_id": "a", "to_id": "b"},
     ]
-    results = parse_results(others, "result")
+    results = parse_results(others, "result", {"polygonlabels"})
     assert (results.videos, results.pictures) == ((), ())
-    assert results.others == {"choices": 2, "polygonlabels": 1, "without a type": 1}
+    assert results.others == {"choices": 2, "polygonlabels": 1, "relation": 1}
+
+
+def test_types_that_are_left_aside_are_not_looked_at():
+    results = parse_results([VIDEO, broken(BRUSH, "value.rle", 3)], "result", {"brushlabels", "videorectangle"})
+    assert (results.videos, results.pictures) == ((), ())
+    assert results.others == {"brushlabels": 1, "videorectangle": 1}
 
 
 def broken(region: dict, path: str, value: object = None) -> dict:
@@ -95,6 +102,10 @@ RECTANGLE = rectangle_region("r", 0, SIZE, (10, 20, 50, 40), "Bus")
         (broken(VIDEO, "value.sequence.0.frame", 1.5), "value.sequence[0].frame", "valid integer"),
         (broken(VIDEO, "value.sequence.0.y", float("nan")), "value.sequence[0].y", "finite"),
         (broken(VIDEO, "value.sequence.0.y", 1e300), "value.sequence[0].y", "less than"),
+        (broken(VIDEO, "value.sequence.1.frame", 0), "value.sequence[1].frame", "greater than or equal to 1"),
+        (broken(VIDEO, "value.sequence.1.height", -1), "value.sequence[1].height", "greater than or equal to 0"),
+        (broken(VIDEO, "type", "videovector"), "type", "'videovector' cannot be exported.*--ignore videovector"),
+        (broken(VIDEO, "type"), "type", "a result says of which type it is"),
         (broken(VIDEO, "value.sequence"), "value.sequence", "Field required"),
         (broken(VIDEO, "value.labels", "Car"), "value.labels", "valid list"),
         (broken(VIDEO, "id"), "id", "Field required"),
@@ -103,6 +114,7 @@ RECTANGLE = rectangle_region("r", 0, SIZE, (10, 20, 50, 40), "Bus")
         (broken(BRUSH, "original_width"), "original_width", "Field required"),
         (broken(BRUSH, "item_index", -1), "item_index", "greater than or equal to 0"),
         (broken(BRUSH, "image_rotation", 90), "image_rotation", "turned by 90 degrees"),
+        (broken(RECTANGLE, "value.width", -1), "value.width", "greater than or equal to 0"),
         (broken(RECTANGLE, "value.height"), "value.height", "Field required"),
         (broken(RECTANGLE, "value.rectanglelabels", [3]), "value.rectanglelabels[0]", "valid string"),
     ],
