@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         description="what carries masks from frame to frame: sam_tokens (MobileSAM's), xmem or xmem_s012; auto takes "
         "the profile's",
     )
+    refine: Annotated[Literal["off", "triggered", "always"], BeforeValidator(_lower)] = Field(
+        "off",
+        description="whether the segmenter refines propagated masks, and propagation goes on from them: off, triggered "
+        "(those in doubt) or always; see docs/refinement.md",
+    )
     device: Annotated[str, BeforeValidator(_lower), AfterValidator(_device)] = Field(
         "auto", description="where the models run: auto, cpu, cuda, cuda:<number>, mps or xpu"
     )

@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
     parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
     parser.add_argument("--overlay", action="store_true", help="write videos with the tracks drawn on them")
-    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "embedding_cache_bytes")
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "refine", "threads", "embedding_cache_bytes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         choice = choose(settings)
         tracker = tracker_factory(settings, choice)()
         with Interrupts() as interrupts, logging_redirect_tqdm():
-            work = _Work(args, choice, tracker, results, lambda: interrupts.asked)
+            work = _Work(args, choice, settings.refine, tracker, results, lambda: interrupts.asked)
             drawn = _drawn if args.overlay else None
             return Evaluation(args.out, results, work.cancelled, work.measure, work.report, drawn).run(sequences)
 
@@ -91,6 +91,7 @@ class _Work:
 
     args: argparse.Namespace
     choice: Choice
+    refine: str
     tracker: Tracker
     results: ResultsDirectory
     cancelled: Callable[[], bool]
@@ -108,6 +109,7 @@ class _Work:
             "clicks": (self.args.clicks or 1) if self.args.prompt == "click" else None,
             "limit": self.args.limit,
             **asdict(self.choice),
+            "refine": self.refine,
             "version": __version__,
             "missing": missing,
         }

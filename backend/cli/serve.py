@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "weights_dir",
         "media_root",
         *CHOICE,
+        "refine",
         "budget_seconds",
         "keyframe_iou",
         "label_studio_url",

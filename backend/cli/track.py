@@ -93,7 +93,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the video's address in Label Studio (default: /data/local-files/?d=DIRECTORY/NAME, which is served with "
         "the video's directory as a local storage, and the one above it as the local files root)",
     )
-    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "keyframe_iou", "embedding_cache_bytes", "threads")
+    add_settings(
+        parser, "data_dir", "weights_dir", *CHOICE, "refine", "keyframe_iou", "embedding_cache_bytes", "threads"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor
@@ -18,6 +18,7 @@ from backend.segmentation.build import build_segmenter, fast_dtype
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
 from backend.settings import Settings
+from backend.tracking.refine import REFINING, RefineRules
 from backend.tracking.tracker import VideoTracker
 
 # The segmenter whose encodings hold the tokens that ``sam_tokens`` matches.
@@ -28,12 +29,14 @@ _TOKENS_OF = "mobile_sam"
 class Models:
     """What is tracked with: the segmenter, and a propagator without memory that asks the decoder it is given.
 
-    ``encoder`` encodes frames for the propagator; without one it takes the segmenter's encodings.
+    ``encoder`` encodes frames for the propagator; without one it takes the segmenter's encodings. ``refining`` says
+    when the segmenter refines what is propagated, if ever.
     """
 
     segmenter: Segmenter
     new_propagator: Callable[[Decoder], Propagator]
     encoder: FrameEncoder | None = None
+    refining: RefineRules | None = None
 
 
 def load_models(settings: Settings) -> Models:
@@ -45,6 +48,10 @@ def load_models(settings: Settings) -> Models:
     Raises:
         WeightsError: weights are missing or damaged, and cannot be fetched.
     """
+    return replace(_load_parts(settings), refining=REFINING[settings.refine])
+
+
+def _load_parts(settings: Settings) -> Models:
     dtype = fast_dtype(settings.device)
     segmenter = _load_segmenter(settings.segmenter, settings)
     if settings.propagator != "sam_tokens":
@@ -73,4 +80,5 @@ def build_tracker(settings: Settings) -> VideoTracker:
         partial(models.new_propagator, models.segmenter),
         EncodingCache(settings.embedding_cache_bytes),
         encoder=models.encoder,
+        refining=models.refining,
     )

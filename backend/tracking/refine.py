@@ -7,6 +7,7 @@ measured with, is told in ``docs/refinement.md``.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -41,6 +42,14 @@ class RefineRules:
     agrees: float = 0.7
     sure: float = 0.8
     taken: float = 0.1
+
+
+REFINING: Mapping[str, RefineRules | None] = {
+    "off": None,
+    "triggered": RefineRules(below=0.8),
+    "always": RefineRules(below=math.inf),
+}
+"""What the setting ``refine`` stands for."""
 
 
 class Refiner:

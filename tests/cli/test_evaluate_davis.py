@@ -99,6 +99,7 @@ def test_all_sequences(root, out, tracker, capsys):
         "clicks": None,
         "limit": None,
         "profile": "lite",
+        "refine": "off",
         "segmenter": "mobile_sam",
         "propagator": "sam_tokens",
         "device": "cpu",

@@ -274,6 +274,69 @@ def test_a_branch_goes_on_alone_and_leaves_no_trace(room: Room) -> None:
     same(room.follow(undisturbed, range(5, COUNT), "ab"), on)
 
 
+def propagated(propagator: XMemPropagator) -> dict[int, dict[str, Tensor]]:
+    """What is remembered of propagated frames."""
+    found = [(one.frame, dict(one.values)) for one in propagator._bank.read(0) if not one.permanent]
+    assert len({frame for frame, _ in found}) == len(found)
+    return dict(found)
+
+
+@pytest.mark.parametrize(("last", "known"), [(1, []), (2, ["a", "b"])], ids=["forgotten", "remembered"])
+def test_an_amended_frame_is_remembered_as_it_was_amended(room: Room, last: int, known: list[str]) -> None:
+    propagator = room.new()
+    room.give(propagator, 0, "ab")
+    room.follow(propagator, range(1, last + 1), "ab")
+    before = propagated(propagator).get(last, {})
+    assert sorted(before) == known
+    wrong, mask = propagator.probabilities["a"], room.mask(last, "a")
+    propagator.amend(last, room.frames[last], {"a": mask})
+    assert np.array_equal(propagator.probabilities["a"] > 0.5, mask)
+    assert not torch.equal(wrong > 0.5, torch.from_numpy(mask))
+    after = propagated(propagator)[last]
+    assert sorted(after) == (known or ["a"])
+    assert "a" not in before or not torch.equal(after["a"], before["a"])
+    assert all(torch.equal(after[name], before[name]) for name in known if name != "a")
+
+
+def test_what_was_amended_is_followed_but_was_not_given(room: Room) -> None:
+    propagator = room.new()
+    room.give(propagator, 0, "ab")
+    room.step(propagator, 1, "ab")
+    other = propagator.branch()
+    propagator.amend(1, room.frames[1], {"a": room.mask(1, "c")})
+    found = room.step(propagator, 2, "ab")["a"].quality
+    plain = room.step(other, 2, "ab")["a"].quality
+    assert differ(propagator.probabilities, other.probabilities)
+    assert found is not None
+    assert plain is not None
+    assert found.continuity != plain.continuity
+    assert propagated(propagator).keys() == {1, 2}
+    assert propagated(other).keys() == {2}
+    assert propagated(propagator.fork()) == {}
+
+
+def test_to_amend_twice_is_to_amend_once(room: Room) -> None:
+    """The hidden state learns from what is believed in the end, and from that alone."""
+    once, twice = room.new(), room.new()
+    for one in (once, twice):
+        room.give(one, 0, "a")
+        room.follow(one, range(1, 3), "a")
+    twice.amend(2, room.frames[2], {"a": room.mask(2, "b")})
+    for one in (once, twice):
+        one.amend(2, room.frames[2], {"a": room.mask(2, "a")})
+    same(propagated(once)[2], propagated(twice)[2])
+    same(room.follow(once, range(3, 5), "a"), room.follow(twice, range(3, 5), "a"))
+
+
+def test_what_was_not_found_cannot_be_amended(room: Room) -> None:
+    propagator = room.new()
+    room.give(propagator, 0, "ab")
+    room.step(propagator, 1, "a")
+    for name in "bc":
+        with pytest.raises(KeyError, match=name):
+            propagator.amend(1, room.frames[1], {name: room.mask(1, name)})
+
+
 def test_after_a_cut_nothing_hidden_is_left(room: Room) -> None:
     propagator, other = room.new(), room.new()
     for one in (propagator, other):

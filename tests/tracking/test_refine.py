@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from backend.propagation.propagator import Propagation
 from backend.propagation.quality import Quality
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation
+from backend.settings import Settings, load_settings
+from backend.tracking import build
 from backend.tracking.follow import Follower
 from backend.tracking.plan import Pass
-from backend.tracking.refine import Refiner, RefineRules
+from backend.tracking.refine import REFINING, Refiner, RefineRules
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, FrameResult, Prompt
 from support.fake_rooms import GOOD, HEIGHT, POOR, WIDTH, FakePropagator, FakeSegmenter, FakeVideo, encoding_of
@@ -233,3 +236,19 @@ def test_a_tracker_refines_where_it_is_told_to(rules: RefineRules | None, amende
     assert [entry[1] for entry in entries if entry[0] == "amend"] == amended
     # Beside the frame that was prompted, only what is refined is encoded for the segmenter.
     assert segmenter.encoded == [0, *amended]
+
+
+def test_every_value_of_the_setting_has_rules() -> None:
+    assert set(get_args(Settings.model_fields["refine"].annotation)) == set(REFINING)
+    assert load_settings().refine == "off"
+
+
+@pytest.mark.parametrize(("refine", "amended"), [("off", []), ("triggered", [3]), ("always", [1, 2, 3, 4, 5, 6])])
+def test_the_setting_reaches_the_tracker(refine: str, amended: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    propagator = FakePropagator(doubtful=[3])
+    models = build.Models(Answering().as_segmenter, lambda _: propagator)
+    monkeypatch.setattr(build, "_load_parts", lambda _: models)
+    tracker = build.build_tracker(load_settings(refine=refine))
+    list(tracker.track(FakeVideo(7).as_reader, [Prompt("a", 0, mask=ROUGH)]))
+    entries = [entry for one in propagator.family for entry in one.log]
+    assert [entry[1] for entry in entries if entry[0] == "amend"] == amended
