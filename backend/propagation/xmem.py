@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import resnet18, resnet50
 
 from backend.errors import WeightsError
+from backend.propagation.winograd import use_winograd
 from backend.propagation.xmem_blocks import (
     HIDDEN,
     FeatureFusion,
@@ -213,6 +214,8 @@ def load_xmem(
 ) -> XMem:
     """The network with the weights of an official checkpoint.
 
+    In float32 on a CPU most of its time goes into 3x3 convolutions: they are Winograd's there.
+
     Args:
         state: its tensors; those of a network for single objects get a channel of zeros for the other objects' masks.
         device: where it runs.
@@ -231,6 +234,8 @@ def load_xmem(
     _fold(network)
     for part in (network.key_encoder, network.value_encoder, network.decoder):
         part.to(dtype)
+    if torch.device(device).type == "cpu" and dtype == torch.float32:
+        use_winograd(network)
     return network.to(torch.device(device)).to(memory_format=torch.channels_last)
 
 
