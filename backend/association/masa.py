@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backend.association.masa_fusion import DeformableFusion, DynamicFusion
 from backend.association.masa_head import TrackHead, look_up
-from backend.association.masa_pyramid import FeaturePyramid, PlainPyramid
+from backend.association.masa_pyramid import FeaturePyramid, SimpleFeaturePyramid
 from backend.association.masa_trunk import ResNet, SamTrunk
 from backend.errors import WeightsError
 
@@ -32,8 +32,8 @@ _UNUSED = ("rpn_head.", "roi_head.", "detector.backbone.neck.", "detector.mask_d
 class Masa(nn.Module):
     """One of the networks; :func:`load_masa` builds it with weights.
 
-    Without a trunk it takes the maps that somebody else's makes, which must be the trunk of the same weights: all of
-    MASA's SAM variants left SAM as it was.
+    Without a trunk it takes another's maps. Training left SAM as it was, so that the variants on it take those of any
+    image encoder with SAM's own weights.
     """
 
     def __init__(self, variant: Variant, *, trunk: bool = True) -> None:
@@ -45,7 +45,7 @@ class Masa(nn.Module):
             self.pyramid = FeaturePyramid(ResNet.channels)
             self.fusion = nn.Sequential(*(DeformableFusion() for _ in range(_BLOCKS)))
         else:
-            self.pyramid = PlainPyramid(_DIMS[variant])
+            self.pyramid = SimpleFeaturePyramid(_DIMS[variant])
             self.fusion = nn.Sequential(*(DynamicFusion() for _ in range(_BLOCKS)))
         self.head = TrackHead()
         self.variant = variant
@@ -53,7 +53,7 @@ class Masa(nn.Module):
     @property
     def square(self) -> bool:
         """Whether its trunk takes squares of one size only, as SAM does."""
-        return isinstance(self.pyramid, PlainPyramid)
+        return isinstance(self.pyramid, SimpleFeaturePyramid)
 
     @property
     def device(self) -> torch.device:
@@ -155,5 +155,5 @@ def _fold(network: Masa) -> None:
             if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
                 setattr(module, conv, fuse_conv_bn_eval(before, after))
                 setattr(module, norm, nn.Identity())
-        if isinstance(module, PlainPyramid):
+        if isinstance(module, SimpleFeaturePyramid):
             module.fold()

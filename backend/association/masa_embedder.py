@@ -84,7 +84,7 @@ class MasaEncoder:
 
     @torch.inference_mode()
     def fuse(self, encoding: SamEncoding) -> MasaFrame:
-        """Encode one frame that SAM has encoded, with the trunk that the network was trained on."""
+        """Encode one frame that SAM's image encoder has seen, of the size that the network was trained on."""
         return self._fuse(encoding.blocks, encoding.size, encoding.scaled)
 
     def _fuse(self, maps: Sequence[Tensor], size: tuple[int, int], scaled: tuple[int, int]) -> MasaFrame:

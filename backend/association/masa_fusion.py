@@ -62,7 +62,7 @@ class Fusion(nn.Module):
 
     def _level(self, levels: Sequence[Tensor], number: int) -> Tensor:
         here = levels[number]
-        (mid, low, high) = self._looking(here)
+        mid, low, high = self._looking(here)
         branches = [self.spatial_conv_mid(here, *mid)]
         if number > 0:
             branches.append(self.spatial_conv_low(levels[number - 1], *low))
@@ -84,13 +84,13 @@ class Fusion(nn.Module):
 
 
 class DeformableFusion(Fusion):
-    """A block of the adapter on other detectors' and on its own trunk: each convolution has offsets of its own."""
+    """A block of the adapter on a ResNet: each convolution has offsets of its own."""
 
     def __init__(self) -> None:
         super().__init__(kinds=3)
 
 
-class RectifyingBend(nn.Module):
+class DynamicReLU(nn.Module):
     """A piecewise linear activation that depends on the whole map (Chen et al., ECCV 2020)."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class DynamicFusion(Fusion):
         self.scale_attn_module = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Conv2d(CHANNELS, 1, 1), nn.ReLU(), nn.Hardsigmoid()
         )
-        self.task_attn_module = RectifyingBend()
+        self.task_attn_module = DynamicReLU()
 
     def weigh(self, branch: Tensor) -> Tensor:
         """(1, 256, h, w), weighed by what is in it on average."""

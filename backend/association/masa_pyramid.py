@@ -63,7 +63,7 @@ class ChannelNorm(nn.Module):
         return normalised.permute(0, 3, 1, 2)
 
 
-class PlainPyramid(FeaturePyramid):
+class SimpleFeaturePyramid(FeaturePyramid):
     """A feature pyramid of a ViT's maps, which are all of one size (Li et al., ECCV 2022).
 
     The first two are enlarged four times and twice, the last is halved.
