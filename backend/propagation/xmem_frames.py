@@ -74,8 +74,9 @@ class FrameEncoder:
         """Encode one frame: RGB ``uint8 (H, W, 3)``."""
         height, width = image.shape[:2]
         scaled = scaled_size(height, width)
-        pixels = torch.from_numpy(image).to(self._network.device).permute(2, 0, 1)[None].float() / 255
-        normalised = (_scale(pixels, scaled) - self._mean) / self._std
+        pixels = torch.from_numpy(image).to(self._network.device).permute(2, 0, 1)[None].float()
+        # Scaled first: a large frame is held in float32 once.
+        normalised = (_scale(pixels, scaled) / 255 - self._mean) / self._std
         # Padding is of the mean colour.
         return XMemFrame(self._network.encode(_pad(normalised)), (height, width), scaled)
 
