@@ -36,17 +36,19 @@ class RefineRules:
         agrees: its mask is refused where the IoU with the propagated mask is less,
         sure: or the IoU that it predicts itself,
         taken: or where more than this part of it lies in the masks of other objects.
+        pause: after a refusal it is not asked about the object again before so many frames on.
     """
 
     below: float
-    agrees: float = 0.7
+    agrees: float = 0.82
     sure: float = 0.8
     taken: float = 0.1
+    pause: int = 1
 
 
 REFINING: Mapping[str, RefineRules | None] = {
     "off": None,
-    "triggered": RefineRules(below=0.8),
+    "triggered": RefineRules(below=0.8, pause=5),
     "always": RefineRules(below=math.inf),
 }
 """What the setting ``refine`` stands for."""
@@ -65,6 +67,7 @@ class Refiner:
         self._segmenter = segmenter
         self._encode = encode
         self._rules = rules
+        self._refused: dict[str, int] = {}
         self._frames = self._asked = self._refined = 0
 
     def refine(
@@ -85,7 +88,7 @@ class Refiner:
             found: what it returned.
         """
         result = dict(found)
-        doubted = [name for name, one in found.items() if self._doubts(one)]
+        doubted = [name for name, one in found.items() if self._doubts(one) and not self._pauses(name, frame)]
         self._frames += 1
         if not doubted:
             return result
@@ -99,6 +102,8 @@ class Refiner:
             if better is not None and better.mask is not None:
                 result[name] = better
                 accepted[name] = better.mask
+            else:
+                self._refused[name] = frame
         if accepted:
             self._refined += 1
             propagator.amend(frame, encoding, accepted)
@@ -116,6 +121,9 @@ class Refiner:
 
     def _doubts(self, found: Propagation) -> bool:
         return found.mask is not None and found.quality is not None and found.quality.score < self._rules.below
+
+    def _pauses(self, name: str, frame: int) -> bool:
+        return name in self._refused and abs(frame - self._refused[name]) < self._rules.pause
 
     def _better(
         self, found: Propagation, probability: Tensor, others: list[BoolArray], encoding: Encoding

@@ -207,6 +207,19 @@ def test_a_pass_goes_on_from_what_was_refined() -> None:
     assert scores[2] > 0.9
 
 
+@pytest.mark.parametrize(("pause", "asked"), [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [1, 4, 7])])
+def test_after_a_refusal_it_is_not_asked_again_for_a_while(pause: int, asked: list[int]) -> None:
+    room = Room(Answering(iou=0.5), RefineRules(RULES.below, pause=pause))
+    follow(room.refiner, FakePropagator(doubtful=range(8)), 8)
+    assert room.segmenter.encoded == asked
+
+
+def test_after_its_mask_was_accepted_it_is_asked_again_at_once() -> None:
+    room = Room(rules=RefineRules(RULES.below, pause=3))
+    follow(room.refiner, FakePropagator(doubtful=range(8)), 8)
+    assert room.segmenter.encoded == [1, 2, 3, 4, 5, 6, 7]
+
+
 def test_frames_that_are_caught_up_on_are_refined_without_a_trace() -> None:
     room = Room()
     propagator = FakePropagator(absent={"a": [1, 2]}, doubtful=[3, 4])
