@@ -16,7 +16,7 @@ from backend.segmentation.segmenter import Segmenter
 from backend.tracking.encoders import Encoders
 from backend.tracking.initial import initial_masks
 from backend.tracking.lives import Lives, Rules
-from backend.tracking.matching import Matcher
+from backend.tracking.matching import Matcher, Sight
 from backend.tracks import BoolArray, Box, Detection, FrameResult, ImageArray, Mask, Observation, Prompt, box_iou
 from backend.video.ahead import Ahead
 from backend.video.frames import Frames
@@ -104,10 +104,11 @@ class DetectionFollower:
     def _step(self, frame: int, image: ImageArray, looked: list[Detection] | None) -> Iterator[FrameResult]:
         seen = self._propagate(frame, image)
         if looked is not None:
-            met = self._meet(frame, seen, looked)
+            sight = self._sight(frame, image, seen)
+            met = self._meet(frame, seen, looked, sight)
             given = self._set_right(frame, image, seen, {name: looked[place] for name, place in met.items()})
             others = [one for place, one in enumerate(looked) if place not in met.values()]
-            given |= self._begin(frame, image, seen, others)
+            given |= self._begin(frame, image, seen, others, sight)
             released, ended = self._lives.judge(frame, met)
             self._propagator.forget(ended)
             if given:
@@ -122,16 +123,27 @@ class DetectionFollower:
         found = self._propagator.step(frame, self._encoders.propagating(frame, image), {}, self._lives.names)
         return {name: _observe(name, frame, one.mask, one.score) for name, one in found.items()}
 
-    def _meet(self, frame: int, seen: Mapping[str, Observation], looked: Sequence[Detection]) -> dict[str, int]:
+    def _sight(self, frame: int, image: ImageArray, seen: Mapping[str, Observation]) -> Sight:
+        return Sight(
+            frame / self._video.fps,
+            image,
+            dict(seen),
+            lambda: self._encoders.segmenting(frame, image),
+            lambda box: self._segment(frame, image, box, seen)[0],
+        )
+
+    def _meet(
+        self, frame: int, seen: Mapping[str, Observation], looked: Sequence[Detection], sight: Sight
+    ) -> dict[str, int]:
         """Which detection, by its place, shows which object: first those that were found, then those that were not."""
-        met = self._match(_boxes(seen), looked)
+        met = self._match(_boxes(seen), looked, sight)
         absent = [name for name, one in seen.items() if not one.present]
         places = [
             place
             for place, one in enumerate(looked)
             if place not in met.values() and one.score >= self._rules.confident
         ]
-        back = self._match(self._lives.last_boxes(frame, absent), [looked[place] for place in places])
+        back = self._match(self._lives.last_boxes(frame, absent), [looked[place] for place in places], sight)
         return met | {name: places[place] for name, place in back.items()}
 
     def _set_right(
@@ -159,16 +171,24 @@ class DetectionFollower:
         return given
 
     def _begin(
-        self, frame: int, image: ImageArray, seen: dict[str, Observation], detections: Iterable[Detection]
+        self,
+        frame: int,
+        image: ImageArray,
+        seen: dict[str, Observation],
+        detections: Iterable[Detection],
+        sight: Sight,
     ) -> dict[str, BoolArray]:
-        """Masks of objects that begin; puts them into ``seen``."""
+        """Masks of objects that begin, or come back after they had ended; puts them into ``seen``."""
+        sure = [one for one in detections if one.score >= self._rules.confident]
+        ended = dict.fromkeys(self._lives.ended)
+        back = {place: name for name, place in self._match(ended, sure, sight).items()} if ended and sure else {}
         given: dict[str, BoolArray] = {}
-        for detection in detections:
-            if detection.score < self._rules.confident or _overlap(detection.box, _boxes(seen)) >= _SAME:
+        for place, detection in enumerate(sure):
+            if _overlap(detection.box, _boxes(seen)) >= _SAME:
                 continue
             mask, score = self._segment(frame, image, detection.box, seen)
             if mask.any():
-                name = self._lives.begin(frame, detection.box)
+                name = self._lives.begin(frame, detection.box, back.get(place))
                 given[name], seen[name] = mask, _observe(name, frame, mask, score)
         return given
 

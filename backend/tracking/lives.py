@@ -68,6 +68,7 @@ class Lives:
         self._rules = rules
         self._fps = fps
         self._lives: dict[str, _Life] = {}
+        self._ended: dict[str, None] = {}
         self._begun = 0
 
     def __len__(self) -> int:
@@ -78,10 +79,20 @@ class Lives:
         """Of the objects that are followed, in the order in which they began."""
         return list(self._lives)
 
-    def begin(self, frame: int, box: Box) -> str:
-        """A new object, detected and given to the propagator on this frame; returns its name."""
-        self._begun += 1
-        name = str(self._begun)
+    @property
+    def ended(self) -> list[str]:
+        """Names of the objects that were known to be ones, and are followed no more."""
+        return [name for name in self._ended if name not in self._lives]
+
+    def begin(self, frame: int, box: Box, name: str | None = None) -> str:
+        """A new object, or by its name one that has ended, detected and given to the propagator on this frame.
+
+        Returns:
+            its name.
+        """
+        if name is None:
+            self._begun += 1
+            name = str(self._begun)
         self._lives[name] = _Life(frame, frame, frame, box)
         return name
 
@@ -93,11 +104,11 @@ class Lives:
         """Note that the object was given to the propagator."""
         self._lives[name].given = frame
 
-    def last_boxes(self, frame: int, absent: Iterable[str]) -> dict[str, Box]:
-        """Where objects that are not found were, if that is not long ago."""
+    def last_boxes(self, frame: int, absent: Iterable[str]) -> dict[str, Box | None]:
+        """Where objects that are not found were, None if that is long ago."""
         reach = self._rules.near * self._fps
         lives = {name: self._lives[name] for name in absent}
-        return {name: life.box for name, life in lives.items() if life.box and frame - life.found <= reach}
+        return {name: life.box if frame - life.found <= reach else None for name, life in lives.items()}
 
     def cut(self) -> None:
         """Note that nothing is where it was."""
@@ -115,6 +126,7 @@ class Lives:
         for name, life in self._lives.items():
             if name in met:
                 life.met, life.misses, life.confirmed = frame, 0, True
+                self._ended.pop(name, None)
                 released += life.held
                 life.held = []
             elif life.met < frame:
@@ -123,7 +135,8 @@ class Lives:
                 if life.misses >= _MISSES and (overdue or not life.confirmed):
                     ended.append(name)
         for name in ended:
-            del self._lives[name]
+            if self._lives.pop(name).confirmed:
+                self._ended[name] = None
         return released, ended
 
     def tell(self, seen: Iterable[Observation]) -> list[Observation]:

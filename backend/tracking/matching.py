@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from backend.tracks import Box, Detection
+from backend.segmentation.segmenter import Encoding
+from backend.tracks import BoolArray, Box, Detection, ImageArray, Observation
 
-Matcher = Callable[[Mapping[str, Box], Sequence[Detection]], dict[str, int]]
-"""Takes where the objects of a frame are, by name, and what was detected on it; gives the index of the detection that
-shows an object, at most one for each, and for none that is not seen."""
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """A frame on which detections are matched.
+
+    Attributes:
+        second: when it is shown.
+        image: RGB ``uint8 (H, W, 3)``.
+        seen: what was found of the objects that are followed.
+        encode: gives the segmenter's encoding.
+        segment: gives the mask of what a box holds, ``bool (H, W)``, empty where nothing can be made out.
+    """
+
+    second: float
+    image: ImageArray
+    seen: Mapping[str, Observation]
+    encode: Callable[[], Encoding]
+    segment: Callable[[Box], BoolArray]
+
+
+class Matcher(Protocol):
+    """Tells which detection shows which object, in one video from its beginning to its end."""
+
+    def __call__(
+        self, objects: Mapping[str, Box | None], detections: Sequence[Detection], sight: Sight, /
+    ) -> dict[str, int]:
+        """Match some of a frame's detections with some of the objects.
+
+        It is asked first about the objects that were found, then about those that were not, then about those that are
+        followed no more, each time with the detections that are left.
+
+        Args:
+            objects: where they are, by name; None where nobody knows.
+            detections: on the frame.
+            sight: the frame.
+
+        Returns:
+            the index of the detection that shows an object, at most one for each, and for none that is not seen.
+        """
+
 
 # Below this overlap a detection shows something else.
 _OVERLAP = 0.3
@@ -27,11 +67,14 @@ def box_ious(boxes: Sequence[Box], others: Sequence[Box]) -> npt.NDArray[np.floa
     return np.asarray(found, np.float64)
 
 
-def match_by_overlap(objects: Mapping[str, Box], detections: Sequence[Detection]) -> dict[str, int]:
-    """The assignment that has the greatest overlap (IoU) in all; a :data:`Matcher`."""
-    ious = box_ious(list(objects.values()), [detection.box for detection in detections])
+def match_by_overlap(
+    objects: Mapping[str, Box | None], detections: Sequence[Detection], sight: Sight | None = None
+) -> dict[str, int]:
+    """The assignment that has the greatest overlap (IoU) in all; a :class:`Matcher`, which needs no sight."""
+    boxes = {name: box for name, box in objects.items() if box is not None}
+    ious = box_ious(list(boxes.values()), [detection.box for detection in detections])
     ious[ious < _OVERLAP] = 0
-    names = list(objects)
+    names = list(boxes)
     rows, columns = linear_sum_assignment(ious, maximize=True)
     return {names[row]: int(column) for row, column in zip(rows, columns, strict=True) if ious[row, column] > 0}
 

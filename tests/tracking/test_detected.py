@@ -10,6 +10,7 @@ from backend.propagation.propagator import Encoded, Propagation
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation
 from backend.tracking.lives import Rules
+from backend.tracking.matching import Sight
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, Box, Detection, FrameResult, Observation
 from support.fake_rooms import HEIGHT, WIDTH, FakePropagator, FakeSegmenter, FakeVideo
@@ -275,7 +276,7 @@ def test_a_new_object_takes_nothing_of_the_others() -> None:
 def test_who_matches_is_the_caller_s() -> None:
     asked: list[tuple[list[str], int]] = []
 
-    def match(objects: Mapping[str, Box], detections: Sequence[Detection]) -> dict[str, int]:
+    def match(objects: Mapping[str, Box | None], detections: Sequence[Detection], sight: Sight) -> dict[str, int]:
         asked.append((sorted(objects), len(detections)))
         return {}
 

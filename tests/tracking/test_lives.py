@@ -95,11 +95,11 @@ def test_for_a_while_an_object_is_where_it_was_last(lives: Lives) -> None:
     name = confirmed(lives)
     lives.tell([seen(name, 2, present=False)])
     assert lives.last_boxes(4, [name]) == {name: BOX}
-    assert lives.last_boxes(5, [name]) == {}
+    assert lives.last_boxes(5, [name]) == {name: None}
     lives.tell([seen(name, 6)])
     assert lives.last_boxes(6, [name]) == {name: BOX}
     lives.cut()
-    assert lives.last_boxes(6, [name]) == {}
+    assert lives.last_boxes(6, [name]) == {name: None}
 
 
 def test_setting_right_takes_a_rest(lives: Lives) -> None:
@@ -107,3 +107,22 @@ def test_setting_right_takes_a_rest(lives: Lives) -> None:
     assert [lives.may_be_set_right(name, frame) for frame in (4, 5)] == [False, True]
     lives.set_right(name, 5)
     assert [lives.may_be_set_right(name, frame) for frame in (9, 10)] == [False, True]
+
+
+def test_an_object_that_has_ended_may_come_back(lives: Lives) -> None:
+    name = confirmed(lives)
+    other = lives.begin(2, BOX)
+    for frame in range(3, 10):
+        lives.judge(frame, ())
+    assert lives.names == []
+    assert lives.ended == [name]  # the other one was never known to be an object
+    assert lives.begin(20, BOX, name) == name
+    assert lives.ended == []
+    assert lives.tell([seen(name, 20)]) == []  # it must be met again, as a new one must
+    for frame in (21, 22):
+        lives.judge(frame, ())
+    assert lives.ended == [name]
+    lives.begin(30, BOX, name)
+    assert lives.judge(31, {name}) == ([], [])
+    assert len(lives.tell([seen(name, 31)])) == 1
+    assert lives.begin(32, BOX) not in {name, other}
