@@ -96,7 +96,7 @@ def _check_video(video: LabelledVideo) -> None:
 
 
 def _check_object(video: LabelledVideo, item: LabelledObject, labels: Iterable[str]) -> None:
-    _check_text(item.id, "the id")
+    _check_text(item.id, f"video {video.name!r}: the id")
     if item.label is not None and item.label not in labels:
         raise OutputError(f"{_place(video, item)}: the dataset has no class {item.label!r}")
     for index in _labelled(video, item):

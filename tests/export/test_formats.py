@@ -215,6 +215,10 @@ def test_images_in_order_are_frames_too(video, tmp_path):
         (Dataset(["Car", "Car"], [one_object()]), "the label 'Car' is there twice"),
         (Dataset(["Car", "\ud800"], [one_object()]), "is not valid text"),
         (Dataset(["Car"], [one_object(name="\udfff")]), "is not valid text"),
+        (
+            Dataset(["Car"], [one_object(objects=[LabelledObject("\ud800", "Car", {0: (0, 0, 9, 9)})])]),
+            r"video 'v': the id '\\ud800' is not valid text",
+        ),
         (Dataset(["Car"], [one_object(size=(0, 5))]), "video 'v': a size of 0 x 5 pixels"),
         (Dataset(["Car"], [one_object(fps=0)]), "video 'v': 0 frames per second"),
         (Dataset(["Car"], [one_object(fps=float("nan"))]), "video 'v': nan frames per second"),
