@@ -8,10 +8,12 @@ import pytest
 import trackeval
 from PIL import Image
 
+from backend.evaluation.motchallenge import find_sequences
 from backend.export.dataset import Dataset, LabelledObject, LabelledVideo
 from backend.export.formats import FORMATS
 from backend.export.mot import class_numbers
 from backend.export.writing import Options
+from backend.tracks import Mask
 from support.clips import read_code
 from support.hota import hota_of_itself
 from support.labelled import LABELLED, SIZE, labelled_dataset, labelled_video, truth
@@ -60,6 +62,20 @@ def test_the_frames_are_those_that_were_labelled(video, tmp_path):
         assert list(csv.DictReader(file)) == [
             {"frame": str(number), "index": str(frame)} for number, frame in enumerate(LABELLED, start=1)
         ]
+
+
+def test_the_evaluation_reads_the_export(video, tmp_path):
+    FORMATS["mot"].write(labelled_dataset(video), tmp_path)
+    (found,) = find_sequences(tmp_path)
+    frames = found.video()
+    assert (found.name, found.length, len(frames), frames.width, frames.height) == ("clip", 6, 6, *SIZE)
+    assert [read_code(frames.frame(position)) for position in range(6)] == list(LABELLED)
+    expected = {
+        (position, number): Mask.from_array(mask).box
+        for position, frame in enumerate(LABELLED)
+        for number, mask in truth(frame).items()
+    }
+    assert {(row.frame, row.id): row.box for row in found.truth() if row.counts} == expected
 
 
 @pytest.mark.parametrize(
