@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from backend.tracks import Box
+from backend.tracks import Box, box_iou
 
 # Frames within which a keyframe's word counts most: weights fall to a third over as many.
 REACH = 15.0
+# What a keyframe says counts by the IoU of its box with the mask's to this power: where half of an object is missing
+# from its mask, that is no margin, and the mask of the next frame may be whole.
+_TRUST = 4
 # A side this near to the frame's edge lies on it, in pixels.
 _EDGE = 1.5
 
@@ -25,8 +28,8 @@ def carry_margins(
     A box drawn by hand has a margin, or leaves out a shadow, or holds the half of an object that nothing shows; the
     segmenter has its own idea of what belongs to the object. What a human's box and the mask's differ by on the frames
     that he has drawn, side by side and in parts of the mask's box, is added on all others: a mean, in which a
-    keyframe's weight falls by e over :data:`REACH` frames. A side that the frame cuts off says nothing on what is
-    beyond, and stays on the edge.
+    keyframe's weight falls by e over :data:`REACH` frames, and is the less the worse its box and the mask's agree. A
+    side that the frame cuts off says nothing on what is beyond, and stays on the edge.
 
     Args:
         boxes: of the object's masks by frame, those under the human's boxes included; None where it is absent.
@@ -43,7 +46,8 @@ def carry_margins(
     masks = np.array([found for _, found, _ in drawn], np.float64)
     hands = np.array([box for _, _, box in drawn], np.float64)
     margins = (_clip(hands, size) - masks) / _extents(masks)
-    telling = ~(_cut_off(masks, size) & _cut_off(hands, size))
+    trust = np.array([box_iou(found, box) ** _TRUST for _, found, box in drawn])[:, None]
+    telling = trust * ~(_cut_off(masks, size) & _cut_off(hands, size))
     carried: dict[int, Box | None] = {}
     for frame, box in boxes.items():
         if box is None:

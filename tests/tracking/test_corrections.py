@@ -47,7 +47,7 @@ def test_margins_grow_with_the_object() -> None:
 
 def test_the_nearer_keyframe_counts_for_more() -> None:
     boxes = moving(61, step=0)
-    near, far = grown(boxes[0], 4, 0, 0, 0), boxes[60]
+    near, far = grown(boxes[0], 4, 0, 0, 0), grown(boxes[60], 0, 0, 4, 0)
     found = carry_margins(boxes, {0: near, 60: far}, SIZE)
     margins = [boxes[frame][0] - found[frame][0] for frame in range(61)]
     assert margins == sorted(margins, reverse=True)
@@ -60,6 +60,14 @@ def test_one_odd_keyframe_is_outvoted_where_others_are_as_near() -> None:
     boxes = moving(5, step=0)
     human = {frame: grown(boxes[frame], 2, 2, 2, 2) for frame in (0, 1, 3, 4)} | {2: grown(boxes[2], 12, 2, 2, 2)}
     found = carry_margins(boxes, human, SIZE)
+    assert boxes[2][0] - found[2][0] < 5
+
+
+def test_a_mask_that_misses_half_of_the_object_says_little_of_margins() -> None:
+    boxes = moving(21, step=0)
+    human = {0: grown(boxes[0], 2, 2, 2, 2), 10: grown(boxes[10], 60, 0, 0, 0)}
+    found = carry_margins(boxes, human, SIZE)
+    assert boxes[10][0] - found[10][0] < 15
     assert boxes[2][0] - found[2][0] < 5
 
 
@@ -96,5 +104,5 @@ def test_margins_that_would_leave_nothing_are_not_used() -> None:
 def test_weights_fall_to_a_third_over_the_reach() -> None:
     frames = round(REACH)
     boxes = moving(frames + 1, step=0)
-    found = carry_margins(boxes, {0: boxes[0], frames: grown(boxes[frames], 8, 0, 0, 0)}, SIZE)
+    found = carry_margins(boxes, {0: grown(boxes[0], 0, 0, 8, 0), frames: grown(boxes[frames], 8, 0, 0, 0)}, SIZE)
     assert boxes[0][0] - found[0][0] == pytest.approx(8 / (1 + 2.71828), rel=1e-3)
