@@ -21,7 +21,8 @@ from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
-from backend.service.store import Project, Store, StoredTrack
+from backend.service.records import Project, StoredTrack
+from backend.service.store import Store
 from backend.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.export.tracked import TrackedObject
 from backend.service.notes import DOUBTFUL, complete, is_doubtful, problem, ranges
-from backend.service.store import StoredFrame
+from backend.service.records import StoredFrame
 from backend.service.timeline import Timeline
 
 __all__ = ["DOUBTFUL", "describe", "ranges", "region_texts"]

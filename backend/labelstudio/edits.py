@@ -63,9 +63,12 @@ def split_human(incoming: Sequence[Item], emitted: Sequence[Item], known: Iterab
 
 def same_keyframe(a: Item, b: Item) -> bool:
     """Whether two keyframes draw the same: frame, ``enabled``, box and rotation."""
-    return (a["frame"], a["enabled"]) == (b["frame"], b["enabled"]) and all(
-        math.isclose(a.get(key, 0.0), b.get(key, 0.0), rel_tol=0.0, abs_tol=TOLERANCE) for key in _COMPARED
-    )
+    return (a["frame"], a["enabled"]) == (b["frame"], b["enabled"]) and same_box(a, b)
+
+
+def same_box(a: Item, b: Item) -> bool:
+    """Whether two keyframes have the same box and rotation."""
+    return all(math.isclose(a.get(key, 0.0), b.get(key, 0.0), rel_tol=0.0, abs_tol=TOLERANCE) for key in _COMPARED)
 
 
 def closing(items: Sequence[Item], frames: Collection[int]) -> frozenset[int]:

@@ -14,6 +14,7 @@ from backend.errors import FrameOutOfRange, PayloadError, PromptError
 from backend.labelstudio.config import DIRECTIONS, VideoConfig
 from backend.labelstudio.edits import Item, closing, hidden_after
 from backend.labelstudio.payload import ChoicesItem, RectangleItem, ResultItem, parse
+from backend.labelstudio.untouched import Earlier, untouched_gaps
 from backend.tracking.corrections import carry_margins
 from backend.tracking.keyframes import thin
 from backend.tracks import Box, Direction, Keyframe, Prompt
@@ -184,6 +185,8 @@ def format_region(
     score: float | None = None,
     texts: Sequence[str] = (),
     keyframe_iou: float = 0.95,
+    earlier: Earlier | None = None,
+    touched: Collection[int] = (),
 ) -> Item:
     """The result that replaces a region: the same but for a new sequence, with the keyframes that draw ``boxes`` as the
     human would have drawn them; see :func:`backend.tracking.corrections.carry_margins`.
@@ -200,6 +203,9 @@ def format_region(
         score: the region's confidence in [0, 1].
         texts: notes for the region's details.
         keyframe_iou: how well the interpolated boxes meet the dense ones, to within the rounding to 1e-6 percent.
+        earlier: the region as it was handed out before; gaps between the human's keyframes in which nothing changed
+            keep the keyframes that they had, the very same dicts.
+        touched: decode indices that were tracked again since.
 
     Raises:
         FrameOutOfRange: the video does not have a human keyframe's frame.
@@ -212,14 +218,26 @@ def format_region(
     shown = clock.shown().tolist()
     shown += [clock.index(frame) for frame in range(len(shown) + 1, max(by_frame, default=0) + 1)]
     dense = [fitted.get(index) for index in shown]
-    for first, last in hidden_after(region.items, closing(region.items, by_frame) if closed is None else closed):
+    closed = closing(region.items, by_frame) if closed is None else closed
+    for first, last in hidden_after(region.items, closed):
         last = len(dense) if last is None else last
         dense[first - 1 : last] = [None] * len(dense[first - 1 : last])
+    kept: list[Item] = []
+    gaps: list[range] = []
+    if earlier is not None:
+        again = {frame for frame, index in enumerate(shown, start=1) if index in touched}
+        gaps = untouched_gaps(earlier, human, closed, again, len(shown))
+        kept = [item for item in earlier.sequence if any(item["frame"] in gap for gap in gaps)]
+    for gap in gaps:
+        dense[gap.start - 1 : gap.stop - 1] = [None] * len(gap)
+    # A fixed keyframe beside what is left out has its box for one position more, which is left out below.
     fixed = {frame - 1: to_keyframe(item, frame - 1, size) for frame, item in by_frame.items()}
     sequence = [
         by_frame.get(keyframe.position + 1) or from_keyframe(keyframe, keyframe.position + 1, clock.frame_rate, size)
         for keyframe in thin(dense, iou=keyframe_iou, fixed=fixed)
+        if not any(keyframe.position + 1 in gap for gap in gaps)
     ]
+    sequence = sorted([*sequence, *kept], key=lambda item: item["frame"])
     return replace_sequence(
         region,
         sequence,

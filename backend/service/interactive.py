@@ -16,7 +16,8 @@ from backend.service import notes
 from backend.service.engine import Engine
 from backend.service.jobs import Job, Jobs
 from backend.service.readers import Readers
-from backend.service.store import Demand, Emission, Store, StoredTrack, TrackKey
+from backend.service.records import Demand, Emission, StoredFrame, StoredTrack, TrackKey
+from backend.service.store import Store
 from backend.service.tracking_job import Pursuit, TrackingWork
 
 logger = logging.getLogger(__name__)
@@ -102,8 +103,9 @@ class Interactive:
             else:
                 keep = stored is not None and _builds_on(demand, stored.demand)
                 revision = self._store.begin(key, press, demand, keep=keep)
-                stored = None
-            pursuit = Pursuit(key, revision, region, tuple(demand.human), demand.closed)
+                stored = self._store.track(key)
+            base = stored.base if stored is not None else None
+            pursuit = Pursuit(key, revision, region, tuple(demand.human), demand.closed, base)
             pursuits.append(pursuit)
             if owner is not None:
                 jobs[key] = owner
@@ -152,13 +154,13 @@ class Interactive:
     def _unfinished(self, pursuit: Pursuit, track: StoredTrack, job: Job | None) -> Reply:
         work = job.work if job is not None and isinstance(job.work, TrackingWork) else None
         timeline = work.timeline if work is not None else None
-        frames = self._store.frames(track)
+        frames = self._on_show(track)
         if track.problem is not None:
             text = notes.problem(track.problem, frames, track.revision, timeline)
-        elif timeline is None or not frames:
+        elif timeline is None or all(found.revision != track.revision for found in frames.values()):
             text = notes.progress(work.stage if work is not None else "waiting for its turn")
         else:
-            text = notes.partial(frames, track.revision, timeline)
+            text = notes.partial(frames, track.revision, timeline, again=track.base is not None)
         if timeline is None or not frames:
             return _verbatim(pursuit, text)
         try:
@@ -166,6 +168,13 @@ class Interactive:
         except KeytrackError as error:
             return _verbatim(pursuit, notes.problem(str(error), {}, track.revision, None))
         return self._hand_out(pursuit, Reply(results, notes.score(frames)))
+
+    def _on_show(self, track: StoredTrack) -> dict[int, StoredFrame]:
+        """A track's frames; without those of the base where nothing that it rests on still holds."""
+        frames = self._store.frames(track)
+        if track.base is None or _share(track.demand.human, track.base.human):
+            return frames
+        return {frame: found for frame, found in frames.items() if found.revision != track.base.revision}
 
     def _hand_out(self, pursuit: Pursuit, reply: Reply) -> Reply:
         human = [item["frame"] for item in pursuit.human]
@@ -183,40 +192,46 @@ def _verbatim(pursuit: Pursuit, *texts: str) -> Reply:
 
 def _demand(region: Region, stored: StoredTrack | None, emissions: Sequence[Emission], source: str) -> Demand:
     """What the press asks for: which keyframes are the human's is found by comparing with what was handed out."""
-    handed_out, known = _recognised(region, stored, emissions)
+    handed_out, known, closed = _recognised(region, stored, emissions)
     edits = split_human(region.items, handed_out, known)
-    closed_before = stored.demand.closed if stored is not None else frozenset()
     return Demand(
         label=region.labels[0] if region.labels else "",
         source=source,
         direction=region.direction,
         human=edits.human,
-        closed=edits.closed | (closed_before & known),
+        closed=edits.closed | closed,
     )
 
 
 def _recognised(
     region: Region, stored: StoredTrack | None, emissions: Sequence[Emission]
-) -> tuple[list[Item], frozenset[int]]:
-    """What was handed out at the region's keyframes, and the frames of those that are still a human's.
+) -> tuple[list[Item], frozenset[int], frozenset[int]]:
+    """What was handed out at the region's keyframes, the frames of those that are still a human's, and of those among
+    them that end a visible span.
 
-    Not the last emission alone counts: a reply may never have arrived, and an undo brings back an older one.
+    Not the last emission alone counts: a reply may never have arrived, an undo brings back an older one, and nothing in
+    a press tells one annotator from another, who may both work on copies of a region.
     """
-    drawn = {item["frame"]: item for item in stored.demand.human} if stored is not None else {}
-    past = [({item["frame"]: item for item in emission.sequence}, emission.human) for emission in emissions]
-    past.insert(0, (drawn, frozenset(drawn)))
+    past = [({item["frame"]: item for item in one.sequence}, one.human, one.closed) for one in emissions]
+    if stored is not None:
+        drawn = {item["frame"]: item for item in stored.demand.human}
+        past.insert(0, (drawn, frozenset(drawn), stored.demand.closed))
     handed_out: list[Item] = []
     known: set[int] = set()
+    closed: set[int] = set()
     for item in region.items:
         frame = item["frame"]
-        there = [(sequence[frame], frame in human) for sequence, human in past if frame in sequence]
+        there = [
+            (sequence[frame], frame in human, frame in shut) for sequence, human, shut in past if frame in sequence
+        ]
         same = next((found for found in there if same_keyframe(item, found[0])), None)
         if same is not None:
             handed_out.append(same[0])
             known |= {frame} if same[1] else set()
+            closed |= {frame} if same[2] else set()
         elif there:
             handed_out.append(there[0][0])
-    return handed_out, frozenset(known)
+    return handed_out, frozenset(known), frozenset(closed)
 
 
 def _same(a: Demand, b: Demand) -> bool:
@@ -230,6 +245,8 @@ def _same(a: Demand, b: Demand) -> bool:
 
 def _builds_on(new: Demand, old: Demand) -> bool:
     """Whether older results are worth showing until newer ones come: part of what they rest on still holds."""
-    return (new.source, new.direction) == (old.source, old.direction) and any(
-        same_keyframe(one, other) for one in new.human for other in old.human
-    )
+    return (new.source, new.direction) == (old.source, old.direction) and _share(new.human, old.human)
+
+
+def _share(human: Sequence[Item], others: Sequence[Item]) -> bool:
+    return any(same_keyframe(one, other) for one in human for other in others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from backend.service.store import StoredFrame
+from backend.service.records import StoredFrame
 from backend.service.timeline import Timeline
 
 DOUBTFUL = 0.5  # a score below this marks a frame worth a look
@@ -17,10 +17,12 @@ def progress(stage: str) -> str:
     return f"tracking: {stage}, {PRESS_AGAIN}"
 
 
-def partial(frames: Mapping[int, StoredFrame], revision: int, timeline: Timeline) -> str:
-    """What is done by now."""
-    done = _positions(timeline, {frame for frame, found in frames.items() if found.revision == revision})
-    return f"tracking: frames {ranges(done)} of {timeline.clock.frame_count} done, {PRESS_AGAIN}"
+def partial(frames: Mapping[int, StoredFrame], revision: int, timeline: Timeline, *, again: bool = False) -> str:
+    """What is done by now, at least one frame; ``again`` says that the others have a track already."""
+    done = ranges(_positions(timeline, {frame for frame, found in frames.items() if found.revision == revision}))
+    if again:
+        return f"tracking again: frames {done} done, {PRESS_AGAIN}"
+    return f"tracking: frames {done} of {timeline.clock.frame_count} done, {PRESS_AGAIN}"
 
 
 def complete(frames: Mapping[int, StoredFrame], timeline: Timeline) -> str:

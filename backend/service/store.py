@@ -13,123 +13,17 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backend.errors import SettingsError
-from backend.tracks import Box, Mask, Observation
+from backend.service import schema
+from backend.service.records import Answer, Base, Demand, Emission, Item, Project, StoredFrame, StoredTrack, TrackKey
+from backend.tracks import Mask, Observation
 
-SCHEMA_VERSION = 1
 FLUSH_ROWS = 64
 FLUSH_SECONDS = 1.0
-EMISSIONS_KEPT = 8
-
-Item = dict[str, Any]  # one keyframe of a sequence, or one region, as Label Studio writes it
-
-SCHEMA = """
-CREATE TABLE projects (
-    project TEXT PRIMARY KEY, hostname TEXT NOT NULL, token TEXT NOT NULL, extra TEXT NOT NULL
-);
-CREATE TABLE tracks (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, task TEXT NOT NULL, region TEXT NOT NULL,
-    label TEXT NOT NULL, source TEXT NOT NULL, direction TEXT NOT NULL, human TEXT NOT NULL, closed TEXT NOT NULL,
-    pressed INTEGER NOT NULL, revision INTEGER NOT NULL, problem TEXT, answer TEXT, score REAL, texts TEXT,
-    UNIQUE (project, task, region)
-);
-CREATE TABLE emissions (
-    id INTEGER PRIMARY KEY, track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE,
-    sequence TEXT NOT NULL, human TEXT NOT NULL
-);
-CREATE INDEX emissions_of_track ON emissions (track);
-CREATE TABLE observations (
-    track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE, frame INTEGER NOT NULL,
-    revision INTEGER NOT NULL, score REAL NOT NULL, human INTEGER NOT NULL,
-    x0 REAL, y0 REAL, x1 REAL, y1 REAL, height INTEGER, width INTEGER, counts BLOB,
-    PRIMARY KEY (track, frame)
-) WITHOUT ROWID;
-"""
-
-
-@dataclass(frozen=True)
-class TrackKey:
-    """Which track: Label Studio's project and task, and the region's id, which is the object's."""
-
-    project: str
-    task: str
-    region: str
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What a press asks for one region.
-
-    ``source`` names all that the result depends on beside the region: the video, its frame rate, the models. ``human``
-    are the human's keyframes verbatim; ``closed`` the frames of those among them that end a visible span.
-    """
-
-    label: str
-    source: str
-    direction: str
-    human: Sequence[Item]
-    closed: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A complete track as Label Studio's results: the region, then its companions; and the notes on it."""
-
-    results: list[Item]
-    score: float
-    texts: list[str]
-
-
-@dataclass(frozen=True)
-class StoredTrack:
-    """A track's row; there is an ``answer`` as soon as it is complete."""
-
-    id: int
-    key: TrackKey
-    demand: Demand
-    pressed: int
-    revision: int
-    problem: str | None
-    answer: Answer | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether every frame was tracked."""
-        return self.answer is not None
-
-
-@dataclass(frozen=True)
-class Emission:
-    """A sequence that was handed out, and the frames of the human's keyframes in it."""
-
-    sequence: list[Item]
-    human: frozenset[int]
-
-
-@dataclass(frozen=True)
-class StoredFrame:
-    """An observation without its mask; ``box`` is None where the object is absent."""
-
-    revision: int
-    score: float
-    human: bool
-    box: Box | None
-
-
-@dataclass(frozen=True)
-class Project:
-    """What Label Studio said about a project; ``token`` is a secret and left out of the representation."""
-
-    hostname: str
-    token: str
-    extra: Any
-
-    def __repr__(self) -> str:
-        return f"Project(hostname={self.hostname!r})"
+EMISSIONS_KEPT = 24  # undo, and several annotators who work on copies of one region, go back to older ones
 
 
 class Store:
@@ -159,14 +53,8 @@ class Store:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            with self._transaction() as db:
-                for statement in filter(str.strip, SCHEMA.split(";")):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"its layout is version {version}, this program writes {SCHEMA_VERSION}")
+        with self._transaction() as db:
+            schema.upgrade(db)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -223,8 +111,9 @@ class Store:
     def _tracks(self, where: str, values: tuple[Any, ...]) -> list[StoredTrack]:
         with self._lock:
             rows = self._connection.execute(
-                "SELECT id, project, task, region, label, source, direction, human, closed, pressed, revision, "
-                f"problem, answer, score, texts FROM tracks WHERE {where} ORDER BY id",
+                "SELECT t.id, project, task, region, label, source, direction, t.human, t.closed, pressed, t.revision, "
+                "problem, answer, score, texts, remarks, b.revision, b.human, b.closed, b.sequence "
+                f"FROM tracks t LEFT JOIN bases b ON b.track = t.id AND t.answer IS NULL WHERE {where} ORDER BY t.id",
                 values,
             ).fetchall()
         return [_stored_track(row) for row in rows]
@@ -246,9 +135,10 @@ class Store:
     def begin(self, key: TrackKey, press: int, demand: Demand, *, keep: bool) -> int:
         """Start a track, or start it anew after a change; returns its revision.
 
-        ``keep`` leaves the older revision's observations in place until newer ones take theirs.
+        What was last complete becomes the base of the new revision, unless it was made of another source or in another
+        direction. ``keep`` also leaves what unfinished revisions have observed since, until newer ones take its place.
         """
-        columns = (
+        values = (
             demand.label,
             demand.source,
             demand.direction,
@@ -257,29 +147,66 @@ class Store:
             press,
         )
         with self._flushed_transaction() as db:
-            (track, revision) = db.execute(
+            old = self.track(key)
+            (revision,) = db.execute(
                 "INSERT INTO tracks "
                 "(project, task, region, label, source, direction, human, closed, pressed, revision) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (project, task, region) DO UPDATE SET "
                 "label = excluded.label, source = excluded.source, direction = excluded.direction, "
                 "human = excluded.human, closed = excluded.closed, pressed = excluded.pressed, "
                 "revision = revision + 1, problem = NULL, answer = NULL, score = NULL, texts = NULL "
-                "RETURNING id, revision",
-                (key.project, key.task, key.region, *columns),
+                "RETURNING revision",
+                (key.project, key.task, key.region, *values),
             ).fetchone()
-            if not keep:
-                db.execute("DELETE FROM observations WHERE track = ?", (track,))
+            if old is not None:
+                self._rebase(old, demand, keep)
         return int(revision)
 
-    def finish(self, key: TrackKey, revision: int, answer: Answer, human: Collection[int]) -> None:
+    def _rebase(self, old: StoredTrack, demand: Demand, keep: bool) -> None:
+        """Settle what a new revision builds on."""
+        if (old.demand.source, old.demand.direction) != (demand.source, demand.direction):
+            self._connection.execute("DELETE FROM bases WHERE track = ?", (old.id,))
+            self._connection.execute("DELETE FROM observations WHERE track = ?", (old.id,))
+            self._connection.execute("UPDATE tracks SET remarks = '[]' WHERE id = ?", (old.id,))
+            return
+        if old.answer is not None:
+            human, closed = json.dumps(list(old.demand.human)), json.dumps(sorted(old.demand.closed))
+            sequence = json.dumps(old.answer.results[0]["value"]["sequence"])
+            self._connection.execute(
+                "INSERT OR REPLACE INTO bases (track, revision, human, closed, sequence) VALUES (?, ?, ?, ?, ?)",
+                (old.id, old.revision, human, closed, sequence),
+            )
+        elif not keep:
+            self._connection.execute(
+                "DELETE FROM observations WHERE track = ? AND revision NOT IN "
+                "(SELECT revision FROM bases WHERE track = ?)",
+                (old.id, old.id),
+            )
+
+    def finish(
+        self,
+        key: TrackKey,
+        revision: int,
+        answer: Answer,
+        human: Collection[int],
+        *,
+        reach: range,
+    ) -> None:
         """Store a complete track's answer, which counts as handed out: Label Studio may fetch it at any time.
 
-        What older revisions left on frames that this one did not reach goes.
+        Frames of the base that this revision did not touch become its own, where they lie in ``reach``, the frames
+        that the track goes over; what else older revisions left goes.
         """
         with self._flushed_transaction() as db:
             track = self._current(key, revision)
             if track is not None:
+                db.execute(
+                    "UPDATE observations SET revision = ? WHERE track = ? AND frame BETWEEN ? AND ? "
+                    "AND revision IN (SELECT revision FROM bases WHERE track = ?)",
+                    (revision, track, reach.start, reach.stop - 1, track),
+                )
                 db.execute("DELETE FROM observations WHERE track = ? AND revision <> ?", (track, revision))
+                db.execute("DELETE FROM bases WHERE track = ?", (track,))
                 db.execute(
                     "UPDATE tracks SET problem = NULL, answer = ?, score = ?, texts = ? WHERE id = ?",
                     (json.dumps(answer.results), answer.score, json.dumps(answer.texts), track),
@@ -315,12 +242,15 @@ class Store:
         return True
 
     def _note_emission(self, track: int, results: Sequence[Item], human: Collection[int]) -> None:
-        row = (json.dumps(results[0]["value"]["sequence"]), json.dumps(sorted(human)))
+        (closed,) = self._connection.execute("SELECT closed FROM tracks WHERE id = ?", (track,)).fetchone()
+        row = (json.dumps(results[0]["value"]["sequence"]), json.dumps(sorted(human)), closed)
         latest = self._connection.execute(
-            "SELECT sequence, human FROM emissions WHERE track = ? ORDER BY id DESC LIMIT 1", (track,)
+            "SELECT sequence, human, closed FROM emissions WHERE track = ? ORDER BY id DESC LIMIT 1", (track,)
         ).fetchone()
         if latest != row:
-            self._connection.execute("INSERT INTO emissions (track, sequence, human) VALUES (?, ?, ?)", (track, *row))
+            self._connection.execute(
+                "INSERT INTO emissions (track, sequence, human, closed) VALUES (?, ?, ?, ?)", (track, *row)
+            )
             self._connection.execute(
                 "DELETE FROM emissions WHERE track = ? AND id NOT IN "
                 "(SELECT id FROM emissions WHERE track = ? ORDER BY id DESC LIMIT ?)",
@@ -331,11 +261,14 @@ class Store:
         """The sequences last handed out for a track, newest first."""
         with self._lock:
             rows = self._connection.execute(
-                "SELECT e.sequence, e.human FROM emissions e JOIN tracks t ON t.id = e.track "
+                "SELECT e.sequence, e.human, e.closed FROM emissions e JOIN tracks t ON t.id = e.track "
                 "WHERE t.project = ? AND t.task = ? AND t.region = ? ORDER BY e.id DESC",
                 (key.project, key.task, key.region),
             ).fetchall()
-        return [Emission(json.loads(sequence), frozenset(json.loads(human))) for sequence, human in rows]
+        return [
+            Emission(json.loads(sequence), frozenset(json.loads(human)), frozenset(json.loads(closed)))
+            for sequence, human, closed in rows
+        ]
 
     # Observations
 
@@ -375,13 +308,14 @@ class Store:
             for frame, revision, score, human, x0, y0, x1, y1 in rows
         }
 
-    def observations(self, track: StoredTrack) -> Iterator[Observation]:
-        """A track's observations with their masks, by frame."""
+    def observations(self, track: StoredTrack, revision: int | None = None) -> Iterator[Observation]:
+        """A track's observations with their masks, by frame; those of one revision, or all."""
         with self._lock:
             self.flush()
             rows = self._connection.execute(
-                "SELECT frame, score, human, height, width, counts FROM observations WHERE track = ? ORDER BY frame",
-                (track.id,),
+                "SELECT frame, score, human, height, width, counts FROM observations "
+                "WHERE track = ? AND revision = coalesce(?, revision) ORDER BY frame",
+                (track.id, revision),
             ).fetchall()
         for frame, score, human, height, width, counts in rows:
             mask = None if counts is None else Mask((height, width), counts)
@@ -398,7 +332,7 @@ def _row(key: TrackKey, revision: int, observation: Observation) -> tuple[Any, .
 
 def _stored_track(row: tuple[Any, ...]) -> StoredTrack:
     (track, project, task, region, label, source, direction, human, closed, *rest) = row
-    pressed, revision, problem, answer, score, texts = rest
+    pressed, revision, problem, answer, score, texts, remarks, *base = rest
     return StoredTrack(
         id=track,
         key=TrackKey(project, task, region),
@@ -407,4 +341,10 @@ def _stored_track(row: tuple[Any, ...]) -> StoredTrack:
         revision=revision,
         problem=problem,
         answer=None if answer is None else Answer(json.loads(answer), score, json.loads(texts)),
+        base=None if base[0] is None else Base(base[0], *_loaded(*base[1:])),
+        remarks=tuple(json.loads(remarks)),
     )
+
+
+def _loaded(human: str, closed: str, sequence: str) -> tuple[list[Item], frozenset[int], list[Item]]:
+    return json.loads(human), frozenset(json.loads(closed)), json.loads(sequence)

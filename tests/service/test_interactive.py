@@ -12,15 +12,20 @@ from backend.errors import MediaError, VideoError, WeightsError
 from support.clips import coded_frames, make_clip
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import (
+    ALL,
+    DRAWN,
     FPS,
     FRAMES,
-    HEIGHT,
     WIDTH,
     Background,
     Item,
     Service,
+    advance,
+    box_at,
     choice,
+    finish,
     keyframe,
+    moved,
     notes_of,
     press,
     region,
@@ -30,29 +35,6 @@ from support.service import (
 )
 
 Start = Callable[..., Service]
-ALL = list(range(1, FRAMES + 1))
-DRAWN = keyframe(10, 40, 30, 32, 24)
-
-
-def box_at(item: Item, frame: int) -> tuple[float, float, float, float] | None:
-    """The box (pixels) that Label Studio draws, by its rule: linear between keyframes."""
-    if frame not in shown(item):
-        return None
-    keyframes = sequence_of(item)
-    before = max((one for one in keyframes if one["frame"] <= frame), key=lambda one: one["frame"])
-    after = min((one for one in keyframes if one["frame"] > frame), key=lambda one: one["frame"], default=before)
-    gap = after["frame"] - before["frame"]
-    t = (frame - before["frame"]) / gap if gap else 0.0
-    x, y, w, h = (before[key] + t * (after[key] - before[key]) for key in ("x", "y", "width", "height"))
-    return (x * WIDTH / 100, y * HEIGHT / 100, w * WIDTH / 100, h * HEIGHT / 100)
-
-
-def moved(item: Item, frame: int, **changes: Any) -> Item:
-    """The region with one keyframe changed or added, as an annotator does it."""
-    keyframes = {one["frame"]: one for one in sequence_of(item)}
-    keyframes[frame] = {**keyframes.get(frame, keyframe(frame, 0, 0, 20, 20)), **changes}
-    value = {**item["value"], "sequence": [keyframes[number] for number in sorted(keyframes)]}
-    return {**item, "value": value}
 
 
 # --- a first press -------------------------------------------------------------------------------
@@ -267,19 +249,6 @@ def paced(start: Start) -> Service:
     return service
 
 
-def advance(service: Service, frames: int) -> None:
-    """Let the tracker do so many frames, and wait until they are dealt with."""
-    before = sum(len(call.frames) for call in service.tracker.calls)
-    service.tracker.allow(frames)
-    service.tracker.until(lambda: sum(len(call.frames) for call in service.tracker.calls) == before + frames)
-
-
-def finish(service: Service) -> None:
-    """Let the tracker end its work."""
-    service.tracker.release()
-    service.tracker.until(lambda: all(call.ended for call in service.tracker.calls))
-
-
 def test_a_press_returns_what_is_done_and_the_next_ones_the_rest(paced: Service) -> None:
     early = paced.press_one(region("a", DRAWN))
     assert sequence_of(early) == [DRAWN]
@@ -337,7 +306,7 @@ def test_a_correction_keeps_older_results_on_show_until_newer_ones_come(start: S
     service.tracker.until(lambda: len(service.tracker.calls) == 1)
     advance(service, 4)
     partial = service.press_one(corrected)
-    assert notes_of(partial) == ["tracking: frames 9-11, 20 of 30 done, press t again for more"]
+    assert notes_of(partial) == ["tracking again: frames 18-21 done, press t again for more"]
     assert shown(partial) == ALL
 
 

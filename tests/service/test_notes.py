@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backend.service import notes
-from backend.service.store import StoredFrame
+from backend.service.records import StoredFrame
 from backend.service.timeline import Timeline
 from backend.video.clock import FrameClock
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -14,13 +16,16 @@ import numpy as np
 import pytest
 
 from backend.errors import SettingsError
-from backend.service.store import Answer, Demand, Emission, Project, Store, StoredTrack, TrackKey
+from backend.service import schema
+from backend.service.records import Answer, Base, Demand, Emission, Project, StoredTrack, TrackKey
+from backend.service.store import EMISSIONS_KEPT, Store
 from backend.tracks import Mask, Observation
 
 KEY = TrackKey("1", "7", "abc")
 HUMAN: list[dict[str, object]] = [
     {"frame": 3, "x": 10.123456789012345, "y": 20, "width": 5.5, "height": 7.25, "rotation": 0, "enabled": True}
 ]
+REACH = range(30)
 DEMAND = Demand(label="Car", source="a.mp4", direction="both", human=HUMAN, closed=frozenset({3}))
 
 
@@ -68,7 +73,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     store = Store(tmp_path / "k.db")
     store.begin(KEY, 1, DEMAND, keep=False)
     store.add(KEY, 1, [observation(0)])
-    store.finish(KEY, 1, answer(), [3])
+    store.finish(KEY, 1, answer(), [3], reach=REACH)
     store.remember_project("1", Project("http://ls:8080", "s3cret", {"a": [1]}))
     store.close()
 
@@ -76,7 +81,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     track = row(store)
     assert (track.complete, track.answer) == (True, answer())
     assert list(store.frames(track)) == [0]
-    assert store.emitted(KEY) == [Emission(HUMAN, frozenset({3}))]
+    assert store.emitted(KEY) == [Emission(HUMAN, frozenset({3}), frozenset({3}))]
     assert store.project("1") == Project("http://ls:8080", "s3cret", {"a": [1]})
     assert store.project("2") is None
     store.close()
@@ -86,7 +91,8 @@ def test_a_killed_process_loses_no_committed_frame(tmp_path: Path) -> None:
     script = """
         import sys, time
         from pathlib import Path
-        from backend.service.store import Demand, Store, TrackKey
+        from backend.service.records import Demand, TrackKey
+        from backend.service.store import Store
         from backend.tracks import Observation
         key = TrackKey("1", "7", "abc")
         store = Store(Path(sys.argv[1]))
@@ -114,28 +120,101 @@ def test_a_killed_process_loses_no_committed_frame(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_new_revision_drops_or_keeps_what_was_there(store: Store) -> None:
+def revisions(store: Store) -> dict[int, int]:
+    return {frame: found.revision for frame, found in store.frames(row(store)).items()}
+
+
+def completed(store: Store, frames: int = 6) -> None:
+    """Revision 1, complete."""
     store.begin(KEY, 1, DEMAND, keep=False)
-    store.add(KEY, 1, [observation(frame) for frame in range(4)])
-    store.finish(KEY, 1, answer(), [3])
-    changed = replace(DEMAND, direction="forward")
+    store.add(KEY, 1, [observation(frame) for frame in range(frames)])
+    store.finish(KEY, 1, answer(), [3], reach=REACH)
+
+
+def test_what_was_complete_is_what_a_new_revision_builds_on(store: Store) -> None:
+    completed(store)
+    assert row(store).base is None
+    changed = replace(DEMAND, human=[*HUMAN, {"frame": 5}], closed=frozenset())
     assert store.begin(KEY, 2, changed, keep=True) == 2
-    store.add(KEY, 2, [observation(1, 0.1)])
     track = row(store)
-    assert track.demand.direction == "forward"
     assert (track.complete, track.answer, track.pressed) == (False, None, 2)
-    assert {frame: kept.revision for frame, kept in store.frames(track).items()} == {0: 1, 1: 2, 2: 1, 3: 1}
-    store.finish(KEY, 2, answer(), [3])
-    assert list(store.frames(row(store))) == [1]
-    assert store.begin(KEY, 3, DEMAND, keep=False) == 3
-    assert store.frames(row(store)) == {}
+    assert track.demand == changed
+    assert track.base == Base(1, HUMAN, frozenset({3}), HUMAN)
+    store.add(KEY, 2, [observation(1, 0.1)])
+    assert revisions(store) == {0: 1, 1: 2, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert [one.frame for one in store.observations(row(store), 1)] == [0, 2, 3, 4, 5]
+
+
+def test_frames_that_were_not_touched_become_the_new_revisions(store: Store) -> None:
+    completed(store)
+    store.begin(KEY, 2, DEMAND, keep=True)
+    store.add(KEY, 2, [observation(1, 0.1)])
+    store.finish(KEY, 2, answer(), [3], reach=range(1, 5))
+    assert revisions(store) == {1: 2, 2: 2, 3: 2, 4: 2}
+    assert store.frames(row(store))[1].score == 0.1
+    assert row(store).base is None
+
+
+def test_unfinished_work_is_nothing_to_build_on(store: Store) -> None:
+    completed(store)
+    store.begin(KEY, 2, DEMAND, keep=True)
+    store.add(KEY, 2, [observation(1), observation(2)])
+    store.begin(KEY, 3, replace(DEMAND, closed=frozenset()), keep=True)
+    base = row(store).base
+    assert base is not None and (base.revision, base.closed) == (1, frozenset({3}))
+    store.add(KEY, 3, [observation(2)])
+    assert revisions(store) == {0: 1, 1: 2, 2: 3, 3: 1, 4: 1, 5: 1}
+    store.finish(KEY, 3, answer(), [3], reach=REACH)
+    assert revisions(store) == {0: 3, 2: 3, 3: 3, 4: 3, 5: 3}
+
+
+def test_a_new_revision_that_keeps_nothing_on_show_still_builds_on_the_base(store: Store) -> None:
+    completed(store)
+    store.begin(KEY, 2, DEMAND, keep=False)
+    store.add(KEY, 2, [observation(1)])
+    store.begin(KEY, 3, DEMAND, keep=False)
+    assert revisions(store) == {0: 1, 2: 1, 3: 1, 4: 1, 5: 1}
+    assert row(store).base is not None
+
+
+@pytest.mark.parametrize("change", [{"direction": "forward"}, {"source": "b.mp4"}])
+def test_of_another_video_or_direction_nothing_is_left(store: Store, change: dict[str, str]) -> None:
+    completed(store)
+    store.begin(KEY, 2, replace(DEMAND, **change), keep=False)
+    assert (revisions(store), row(store).base) == ({}, None)
+
+
+def test_a_database_of_the_first_layout_is_taken_over_whole(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "k.db")
+    old.executescript(schema._STEPS[0])
+    old.execute("PRAGMA user_version = 1")
+    old.execute("INSERT INTO projects VALUES ('1', 'http://ls', 'token', 'null')")
+    values = ["Car", "a.mp4", "both", json.dumps(HUMAN), "[3]", 4, 1, None, json.dumps(answer().results), 0.75, "[]"]
+    marks = ", ".join("?" * 15)
+    old.execute(f"INSERT INTO tracks VALUES ({marks})", [9, "1", "7", "abc", *values])
+    old.execute("INSERT INTO observations VALUES (9, 2, 1, 0.5, 0, 1, 2, 3, 4, NULL, NULL, NULL)")
+    old.execute("INSERT INTO emissions VALUES (1, 9, ?, '[3]')", [json.dumps(HUMAN)])
+    old.commit()
+    old.close()
+    store = Store(tmp_path / "k.db")
+    track = row(store)
+    assert (track.demand, track.answer, track.remarks) == (DEMAND, replace(answer(), texts=[]), ())
+    assert store.frames(track)[2].box == (1.0, 2.0, 3.0, 4.0)
+    assert store.emitted(KEY) == [Emission(HUMAN, frozenset({3}))]
+    assert store.project("1") == Project("http://ls", "token", None)
+    store.begin(KEY, 5, DEMAND, keep=True)
+    assert row(store).base == Base(1, HUMAN, frozenset({3}), HUMAN)
+    store.close()
+    again = Store(tmp_path / "k.db")
+    assert row(again).base is not None
+    again.close()
 
 
 def test_a_revision_that_is_no_longer_current_changes_nothing(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.begin(KEY, 2, DEMAND, keep=False)
     store.add(KEY, 1, [observation(0)])
-    store.finish(KEY, 1, answer(), [3])
+    store.finish(KEY, 1, answer(), [3], reach=REACH)
     store.fail(KEY, 1, "old")
     assert not store.emit(KEY, 1, answer().results, [3])
     track = row(store)
@@ -153,25 +232,27 @@ def test_a_problem_is_remembered_until_the_track_is_made(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.fail(KEY, 1, "there is no such file")
     assert row(store).problem == "there is no such file"
-    store.finish(KEY, 1, answer(), [3])
+    store.finish(KEY, 1, answer(), [3], reach=REACH)
     assert row(store).problem is None
 
 
 def test_the_latest_emissions_are_kept_newest_first(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
-    for number in range(12):
+    for number in range(EMISSIONS_KEPT + 4):
         for _ in range(2):  # handing out the same again is one emission
             assert store.emit(KEY, 1, answer([{"frame": number}]).results, [number])
     emitted = store.emitted(KEY)
-    assert [emission.sequence for emission in emitted] == [[{"frame": number}] for number in range(11, 3, -1)]
-    assert [set(emission.human) for emission in emitted] == [{number} for number in range(11, 3, -1)]
+    assert [emission.sequence for emission in emitted] == [
+        [{"frame": number}] for number in range(EMISSIONS_KEPT + 3, 3, -1)
+    ]
+    assert [set(emission.human) for emission in emitted] == [{number} for number in range(EMISSIONS_KEPT + 3, 3, -1)]
 
 
 def test_what_is_handed_out_of_a_complete_track_becomes_its_answer(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.emit(KEY, 1, answer([{"frame": 1}]).results, [])
     assert row(store).answer is None
-    store.finish(KEY, 1, answer([{"frame": 2}]), [])
+    store.finish(KEY, 1, answer([{"frame": 2}]), [], reach=REACH)
     store.emit(KEY, 1, answer([{"frame": 3}]).results, [])
     assert row(store).answer == answer([{"frame": 3}])
     assert [emission.sequence[0]["frame"] for emission in store.emitted(KEY)] == [3, 2, 1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
-from backend.tracking.stretches import Before
+from backend.tracking.fusion import AGREE_IOU, overlap
+from backend.tracking.stretches import Before, find_stretches
 from backend.tracks import Box, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.reader import VideoReader
 
@@ -22,6 +23,7 @@ class Call:
 
     prompts: list[Prompt]
     direction: dict[str, Direction]
+    before: dict[str, Before] = field(default_factory=dict)
     frames: list[int] = field(default_factory=list)
     ended: bool = False
 
@@ -34,7 +36,7 @@ class FakeTracker:
     """Every object keeps its prompt's size and moves ``velocity`` pixels a frame away from the nearest prompt.
 
     ``pace`` holds the tracker until :meth:`allow` permits frames. ``absent`` frames have no object, ``doubtful`` ones a
-    low score; ``fails_at`` raises ``error`` there.
+    low score; ``fails_at`` raises ``error`` there. What was tracked before is tracked again only as far as it differs.
     """
 
     def __init__(self, velocity: tuple[int, int] = (1, 0), *, paced: bool = False) -> None:
@@ -61,12 +63,17 @@ class FakeTracker:
         """Nearest to the prompts first, each (object, frame) once."""
         ids = sorted({prompt.object_id for prompt in prompts})
         directions = {name: direction if isinstance(direction, str) else direction[name] for name in ids}
-        call = Call(list(prompts), directions)
+        call = Call(list(prompts), directions, dict(before))
         with self._changed:
             self.calls.append(call)
             self._changed.notify_all()
         first, last = span or (0, len(video) - 1)
-        frames = {name: _reach(call.boxes_of(name), directions[name], first, last) for name in ids}
+        frames: dict[str, Collection[int]] = {
+            name: self._again(call, name, (first, last), video)
+            if name in before
+            else _reach(call.boxes_of(name), directions[name], first, last)
+            for name in ids
+        }
         starts = [prompt.frame for prompt in prompts]
         try:
             for frame in sorted(range(len(video)), key=lambda f: (min(abs(f - start) for start in starts), f)):
@@ -85,6 +92,22 @@ class FakeTracker:
             with self._changed:
                 call.ended = True
                 self._changed.notify_all()
+
+    def _again(self, call: Call, name: str, span: tuple[int, int], video: VideoReader) -> set[int]:
+        """The frames to track again."""
+        before = call.before[name]
+        own = [prompt for prompt in call.prompts if prompt.object_id == name]
+        found = {prompt.frame for prompt in own if prompt.frame in before.changed}
+        for stretch in find_stretches(own, span, call.direction, {name: before}):
+            if not stretch.old:
+                found |= set(stretch.frames)
+                continue
+            for step in [1] * stretch.forward + [-1] * stretch.backward:
+                for frame in stretch.frames[::step]:
+                    found.add(frame)
+                    if overlap(self._observe(call, name, frame, video), stretch.old[frame]) >= AGREE_IOU:
+                        break
+        return found
 
     def allow(self, frames: int) -> None:
         """Permit so many more frames."""

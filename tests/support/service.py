@@ -222,3 +222,41 @@ def replaced(body: Item, path: Sequence[str | int], value: object) -> Item:
 def without_notes(item: Mapping[str, Any]) -> Item:
     """A region without what a reply adds to it."""
     return {key: value for key, value in item.items() if key not in ("meta", "origin", "score")}
+
+
+ALL = list(range(1, FRAMES + 1))
+DRAWN = keyframe(10, 40, 30, 32, 24)
+
+
+def box_at(item: Item, frame: int) -> tuple[float, float, float, float] | None:
+    """The box (pixels) that Label Studio draws, by its rule: linear between keyframes."""
+    if frame not in shown(item):
+        return None
+    keyframes = sequence_of(item)
+    before = max((one for one in keyframes if one["frame"] <= frame), key=lambda one: one["frame"])
+    after = min((one for one in keyframes if one["frame"] > frame), key=lambda one: one["frame"], default=before)
+    gap = after["frame"] - before["frame"]
+    t = (frame - before["frame"]) / gap if gap else 0.0
+    x, y, w, h = (before[key] + t * (after[key] - before[key]) for key in ("x", "y", "width", "height"))
+    return (x * WIDTH / 100, y * HEIGHT / 100, w * WIDTH / 100, h * HEIGHT / 100)
+
+
+def moved(item: Item, frame: int, **changes: Any) -> Item:
+    """The region with one keyframe changed or added, as an annotator does it."""
+    keyframes = {one["frame"]: one for one in sequence_of(item)}
+    keyframes[frame] = {**keyframes.get(frame, keyframe(frame, 0, 0, 20, 20)), **changes}
+    value = {**item["value"], "sequence": [keyframes[number] for number in sorted(keyframes)]}
+    return {**item, "value": value}
+
+
+def advance(service: Service, frames: int) -> None:
+    """Let the tracker do so many frames, and wait until they are dealt with."""
+    before = sum(len(call.frames) for call in service.tracker.calls)
+    service.tracker.allow(frames)
+    service.tracker.until(lambda: sum(len(call.frames) for call in service.tracker.calls) == before + frames)
+
+
+def finish(service: Service) -> None:
+    """Let the tracker end its work."""
+    service.tracker.release()
+    service.tracker.until(lambda: all(call.ended for call in service.tracker.calls))

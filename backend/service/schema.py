@@ -1,0 +1,63 @@
+"""The layout of the database, and how one of an older layout becomes one of this."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from types import MappingProxyType
+
+VERSION = 2
+
+_TABLES = """
+CREATE TABLE projects (
+    project TEXT PRIMARY KEY, hostname TEXT NOT NULL, token TEXT NOT NULL, extra TEXT NOT NULL
+);
+CREATE TABLE tracks (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, task TEXT NOT NULL, region TEXT NOT NULL,
+    label TEXT NOT NULL, source TEXT NOT NULL, direction TEXT NOT NULL, human TEXT NOT NULL, closed TEXT NOT NULL,
+    pressed INTEGER NOT NULL, revision INTEGER NOT NULL, problem TEXT, answer TEXT, score REAL, texts TEXT,
+    UNIQUE (project, task, region)
+);
+CREATE TABLE emissions (
+    id INTEGER PRIMARY KEY, track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE,
+    sequence TEXT NOT NULL, human TEXT NOT NULL
+);
+CREATE INDEX emissions_of_track ON emissions (track);
+CREATE TABLE observations (
+    track INTEGER NOT NULL REFERENCES tracks (id) ON DELETE CASCADE, frame INTEGER NOT NULL,
+    revision INTEGER NOT NULL, score REAL NOT NULL, human INTEGER NOT NULL,
+    x0 REAL, y0 REAL, x1 REAL, y1 REAL, height INTEGER, width INTEGER, counts BLOB,
+    PRIMARY KEY (track, frame)
+) WITHOUT ROWID;
+"""
+
+_STEPS: Mapping[int, str] = MappingProxyType(
+    {
+        0: _TABLES,
+        # What a track that is being made anew was when it was last complete; what else is to be told of a track; which
+        # of the human's keyframes in a sequence that was handed out end a visible span.
+        1: """
+CREATE TABLE bases (
+    track INTEGER PRIMARY KEY REFERENCES tracks (id) ON DELETE CASCADE, revision INTEGER NOT NULL,
+    human TEXT NOT NULL, closed TEXT NOT NULL, sequence TEXT NOT NULL
+);
+ALTER TABLE tracks ADD COLUMN remarks TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE emissions ADD COLUMN closed TEXT NOT NULL DEFAULT '[]';
+""",
+    }
+)
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Bring a database, an empty one too, to this layout; nothing in it is lost. To be called in a transaction.
+
+    Raises:
+        sqlite3.DatabaseError: it is of a later layout, or no database.
+    """
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise sqlite3.DatabaseError(f"its layout is version {found}, this program writes {VERSION}")
+    for version in range(found, VERSION):
+        for statement in filter(str.strip, _STEPS[version].split(";")):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {VERSION}")
