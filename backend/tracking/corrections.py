@@ -13,7 +13,7 @@ from backend.tracks import Box, box_iou
 REACH = 15.0
 # What a keyframe says counts by the IoU of its box with the mask's to this power: where half of an object is missing
 # from its mask, that is no margin, and the mask of the next frame may be whole.
-_TRUST = 4
+_TRUST = 8
 # A side this near to the frame's edge lies on it, in pixels.
 _EDGE = 1.5
 
