@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from backend import __version__
+from backend.cli import benchmark_xmem
 from backend.cli.options import CHOICE, add_settings, settings_from
-from backend.errors import OutputError
+from backend.errors import OutputError, SettingsError
 from backend.evaluation.benchmark_cases import MOST_OBJECTS, RESOLUTIONS, make_cases
 from backend.settings import Settings
 
@@ -65,6 +66,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.json|DIR",
         help=f"a new file, beside which the Markdown goes; or a directory, for {NAME}.json and {NAME}.md",
     )
+    parser.add_argument(
+        "--xmem-forms",
+        action="store_true",
+        help="instead of presses, time XMem's network as its paper writes it and as it runs here, with --objects and "
+        f"--repeats; a directory --out gets {benchmark_xmem.NAME}.json and {benchmark_xmem.NAME}.md",
+    )
+    parser.add_argument(
+        "--xmem-mode",
+        action="append",
+        choices=benchmark_xmem.MODES,
+        help="with --xmem-forms, time this as well (repeatable): compile for torch.compile, graphs for CUDA graphs",
+    )
     parser.add_argument("--force", action="store_true", help="replace an earlier benchmark's files")
     add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "keyframe_iou", "embedding_cache_bytes")
 
@@ -80,8 +93,12 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_from(args)
     plan = _plan(args)
+    if args.xmem_forms:
+        return _xmem_forms(args, settings, plan)
+    if args.xmem_mode:
+        raise SettingsError("--xmem-mode: there is none without --xmem-forms; add that, or leave it out")
     cases = make_cases(plan.objects, plan.resolutions, plan.lengths, plan.frames)
-    path, text_path = _places(args.out, force=args.force)
+    path, text_path = _places(args.out, NAME, force=args.force)
     old = read_report(args.against) if args.against else None
     if old is not None:
         check_comparable(args.against, old, cases)
@@ -110,6 +127,16 @@ def run(args: argparse.Namespace) -> int:
         write_report(path, report)
         write_text(text_path, text)
     print(text)
+    return 0
+
+
+def _xmem_forms(args: argparse.Namespace, settings: Settings, plan: _Plan) -> int:
+    for name in ("resolutions", "lengths", "frames", "against"):
+        if getattr(args, name) is not None:
+            raise SettingsError(f"--{name}: there is none with --xmem-forms; leave one of them out")
+    places = _places(args.out, benchmark_xmem.NAME, force=args.force)
+    modes = tuple(dict.fromkeys(args.xmem_mode or ()))
+    benchmark_xmem.measure(settings, plan.objects, plan.repeats, modes, places)
     return 0
 
 
@@ -155,13 +182,13 @@ def _load(settings: Settings) -> Models:
     return load_models(settings)
 
 
-def _places(out: Path, *, force: bool) -> tuple[Path, Path]:
+def _places(out: Path, name: str, *, force: bool) -> tuple[Path, Path]:
     """The JSON file and the Markdown file, in a directory that is there.
 
     Raises:
         OutputError: one of them is there already, or there can be no such directory.
     """
-    path = out if out.suffix == ".json" and not out.is_dir() else out / f"{NAME}.json"
+    path = out if out.suffix == ".json" and not out.is_dir() else out / f"{name}.json"
     places = path, path.with_suffix(".md")
     for place in places:
         if place.exists() and not force:

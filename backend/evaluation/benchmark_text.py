@@ -47,34 +47,47 @@ def to_markdown(report: Report, comparison: Comparison | None = None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _preamble(report: Report) -> str:
-    machine = report.machine
+def describe_machine(machine: Machine) -> str:
+    """What was measured on, and with what, as the beginning of a sentence."""
     waiting = f"OMP_WAIT_POLICY={machine.waiting}" if machine.waiting else "OMP_WAIT_POLICY not set"
     where = [
         machine.gpu,
         machine.cpu,
-        _plural(machine.cores, "core"),
+        plural(machine.cores, "core"),
         f"{machine.memory / 2**30:.0f} GiB of memory",
         machine.system,
     ]
     how = [
         f"Python {machine.python}",
         f"torch {machine.torch}",
-        f"{_plural(machine.threads, 'thread')} ({waiting})",
-        f"encoder and keys in {machine.dtype}",
+        f"{plural(machine.threads, 'thread')} ({waiting})",
     ]
-    made = f"Keytrack {report.version}" + (f" ({report.commit})" if report.commit else "")
-    runs = "one run" if report.repeats == 1 else f"medians of {report.repeats} runs, with the least and the greatest"
-    load = "" if report.load is None else f"; load average before it began: {report.load:g}"
+    return f"{', '.join(part for part in where if part)}. {', '.join(how)}"
+
+
+def describe_run(version: str, commit: str | None, date: str, repeats: int) -> str:
+    """Which Keytrack measured, when and how often."""
+    made = f"Keytrack {version}" + (f" ({commit})" if commit else "")
+    runs = "one run" if repeats == 1 else f"medians of {repeats} runs, with the least and the greatest"
+    return f"{made}, {date}: {runs}"
+
+
+def describe_load(load: float | None) -> str:
+    """How busy the machine was, as the end of a sentence."""
+    return "" if load is None else f"; load average before it began: {load:g}"
+
+
+def _preamble(report: Report) -> str:
     return (
-        f"{', '.join(part for part in where if part)}. {', '.join(how)}. {made}, {report.date}: {runs}, after "
-        f"{_plural(report.warm_up, 'frame')} to warm up, each case in a process of its own{load}."
+        f"{describe_machine(report.machine)}, encoder and keys in {report.machine.dtype}. "
+        f"{describe_run(report.version, report.commit, report.date, report.repeats)}, after "
+        f"{plural(report.warm_up, 'frame')} to warm up, each case in a process of its own{describe_load(report.load)}."
     )
 
 
 def _stages(cases: Sequence[Measured], varied: str, profile: str) -> str:
-    heads = [_plural(one.case.objects, "object") if varied == "objects" else one.case.resolution for one in cases]
-    fixed = cases[0].case.resolution if varied == "objects" else _plural(cases[0].case.objects, "object")
+    heads = [plural(one.case.objects, "object") if varied == "objects" else one.case.resolution for one in cases]
+    fixed = cases[0].case.resolution if varied == "objects" else plural(cases[0].case.objects, "object")
     rows = [[f"ms per frame ({fixed}, {cases[0].case.frames} frames)", *heads]]
     rows.append(["decode, beside", *(_milliseconds(one.beside[DECODE].median) for one in cases)])
     for stage in STAGES:
@@ -84,19 +97,19 @@ def _stages(cases: Sequence[Measured], varied: str, profile: str) -> str:
         ["frames per second", *(f"{_rate(one.wall):.2f}" for one in cases)],
         *_memory_rows(cases),
     ]
-    return _table(rows)
+    return table(rows)
 
 
 def _lengths(cases: Sequence[Measured]) -> str:
     first = cases[0].case
-    fixed = f"{_plural(first.objects, 'object')}, {first.resolution}"
+    fixed = f"{plural(first.objects, 'object')}, {first.resolution}"
     rows = [
         [f"frames ({fixed})", *(str(one.case.frames) for one in cases)],
         ["ms per frame", *(f"{_milliseconds(one.wall.median)}{_spread(one.wall)}" for one in cases)],
         ["frames per second", *(f"{_rate(one.wall):.2f}" for one in cases)],
         *_memory_rows(cases),
     ]
-    return _table(rows)
+    return table(rows)
 
 
 def _memory_rows(cases: Sequence[Measured]) -> Iterator[list[str]]:
@@ -120,7 +133,7 @@ def _clicks(cases: Sequence[Measured]) -> str:
         f"{len(clicks[0].first.values)} frames all over the clip, none of which was decoded or encoded before; on each "
         "follows a second click."
     )
-    return f"{_table(rows)}\n\n{note}"
+    return f"{table(rows)}\n\n{note}"
 
 
 _CLICK_LABELS = {DECODE: "decode", PROMPTS: "segment", MASKS: "decode masks"}
@@ -144,7 +157,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     for one in comparison.ratios:
         name, values = STAGES.get(one.name, one.name), (_value(one.name, one.old), _value(one.name, one.new))
         rows.append([str(one.case), name, *values, _ratio(one), one.verdict])
-    yield _table(rows)
+    yield table(rows)
     yield (
         "The ratio is now / before, so that below 1 is better. *Within the spread*: the runs of both overlap, and the "
         "difference may be chance. *One value*: one side was measured once, and its spread is not known. Stages of "
@@ -188,7 +201,8 @@ def _bytes(value: float) -> str:
     return f"{value / 2**20:.0f} MiB"
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A number of things."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
@@ -196,7 +210,8 @@ def _device(machine: Machine) -> str:
     return machine.gpu or ("the CPU" if machine.device == "cpu" else machine.device)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown of rows, the first of which are the heads."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, "|---" + "|---:" * (len(rows[0]) - 1) + "|")
     return "\n".join(lines)

@@ -126,12 +126,15 @@ class MaskDecoder(nn.Module):
         self.hidden_update = HiddenUpdater(512, 256, 256, 256)
 
     def forward(
-        self, features: Features, readout: Tensor, hidden: Tensor, *, update: bool
+        self, half: ImageHalf, skip8: Tensor, skip4: Tensor, readout: Tensor, hidden: Tensor, *, update: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """(O, 512, h, w), (O, 64, h, w) -> logits (O, 4h, 4w), and the new hidden state where it is asked for."""
-        g16 = self.fuser(features.fusion, torch.cat([readout, hidden.to(readout)], 1))
-        g8 = self.up_16_8(features.skip8, g16)
-        g4 = self.up_8_4(features.skip4, g8)
+        """(O, 512, h, w), (O, 64, h, w) -> logits (O, 4h, 4w), and the new hidden state where it is asked for.
+
+        The first three are an image's, see :class:`Features`.
+        """
+        g16 = self.fuser(half, torch.cat([readout, hidden.to(readout)], 1))
+        g8 = self.up_16_8(skip8, g16)
+        g4 = self.up_8_4(skip4, g8)
         logits = self.pred(functional.relu(g4))
         new = self.hidden_update(g16, g8, g4, logits, hidden) if update else None
         return logits[:, 0].float(), new
@@ -160,19 +163,8 @@ class XMem(nn.Module):
     def encode(self, image: Tensor) -> Features:
         """Features of a normalised image (1, 3, H, W) whose sides are multiples of 16."""
         image = image.to(self.device, self.dtype, memory_format=torch.channels_last)
-        f16, f8, f4 = self.key_encoder(image)
-        key, shrinkage, selection = self.key_proj(f16.float())
-        decoder = self.decoder
-        return Features(
-            image,
-            f16,
-            key,
-            shrinkage,
-            selection,
-            decoder.fuser.block1.image_half(f16),
-            decoder.up_16_8.skip_conv(f8),
-            decoder.up_8_4.skip_conv(f4),
-        )
+        f16, key, shrinkage, selection, conv1, downsample, skip8, skip4 = self.run_encoder(image)
+        return Features(image, f16, key, shrinkage, selection, ImageHalf(conv1, downsample), skip8, skip4)
 
     def memorise(self, features: Features, masks: Tensor, others: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Values of objects, and their hidden states after the deep update.
@@ -186,9 +178,8 @@ class XMem(nn.Module):
         Returns:
             (O, 512, h, w) and (O, 64, h, w).
         """
-        half = self.value_encoder.fuser.block1.image_half(features.f16)
-        value = self.value_encoder(features.image, masks, others, half)
-        return value, self.value_encoder.hidden_reinforce(value, hidden)
+        value, new = self.run_values(features.image, features.f16, masks, others, hidden)
+        return value, new
 
     def decode(
         self, features: Features, readout: Tensor, hidden: Tensor, *, update: bool
@@ -204,9 +195,39 @@ class XMem(nn.Module):
         Returns:
             logits (O, H, W) and, with ``update``, new hidden states.
         """
-        logits, new = self.decoder(features, readout.to(self.dtype), hidden, update=update)
-        full = functional.interpolate(logits[:, None], scale_factor=4, mode="bilinear", align_corners=False)
-        return full[:, 0], new
+        run = self.run_updating_decoder if update else self.run_decoder
+        logits, *new = run(*features.fusion, features.skip8, features.skip4, readout.to(self.dtype), hidden)
+        return logits, new[0] if update else None
+
+    # What the above do, as functions of tensors alone.
+
+    def run_encoder(self, image: Tensor) -> tuple[Tensor, ...]:
+        """An image's part of :class:`Features`, in their order, without the image itself."""
+        f16, f8, f4 = self.key_encoder(image)
+        half = self.decoder.fuser.block1.image_half(f16)
+        skips = self.decoder.up_16_8.skip_conv(f8), self.decoder.up_8_4.skip_conv(f4)
+        return f16, *self.key_proj(f16.float()), *half, *skips
+
+    def run_values(
+        self, image: Tensor, f16: Tensor, masks: Tensor, others: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Values and new hidden states."""
+        value = self.value_encoder(image, masks, others, self.value_encoder.fuser.block1.image_half(f16))
+        return value, self.value_encoder.hidden_reinforce(value, hidden)
+
+    def run_decoder(
+        self, conv1: Tensor, downsample: Tensor, skip8: Tensor, skip4: Tensor, readout: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Logits (O, H, W)."""
+        logits, _ = self.decoder(ImageHalf(conv1, downsample), skip8, skip4, readout, hidden, update=False)
+        return (_enlarge(logits),)
+
+    def run_updating_decoder(
+        self, conv1: Tensor, downsample: Tensor, skip8: Tensor, skip4: Tensor, readout: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Logits (O, H, W) and new hidden states."""
+        logits, new = self.decoder(ImageHalf(conv1, downsample), skip8, skip4, readout, hidden, update=True)
+        return _enlarge(logits), new
 
 
 def load_xmem(
@@ -265,6 +286,11 @@ def aggregate(probabilities: Tensor) -> Tensor:
     every = torch.cat([background, probabilities]).clamp(certain, 1 - certain)
     odds = every / (1 - every)
     return odds / odds.sum(0, keepdim=True)
+
+
+def _enlarge(logits: Tensor) -> Tensor:
+    """(O, h, w) -> (O, 4h, 4w)."""
+    return functional.interpolate(logits[:, None], scale_factor=4, mode="bilinear", align_corners=False)[:, 0]
 
 
 def _fold(network: XMem) -> None:
