@@ -14,7 +14,7 @@ from support.require import unavailable
 if TYPE_CHECKING:
     from backend.segmentation.segmenter import Segmenter
 
-pytest_plugins = ["support.studio"]
+pytest_plugins = ["support.studio", "support.weights"]
 
 TESTS = Path(__file__).parent
 SETTINGS = pytest.StashKey[Settings]()
