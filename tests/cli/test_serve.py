@@ -15,7 +15,7 @@ from backend.__main__ import main
 from backend.cli import serve
 from support.choices import LITE
 from support.fake_tracker import PATIENCE, FakeTracker
-from support.service import Background, clip, keyframe, press, region
+from support.service import Background, clip, keyframe, notes_of, press, region
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def serve_meanwhile(tmp_path: Path, caplog: pytest.LogCaptureFixture, client: Callable[[str], Any]) -> Any:
+def serve_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, client: Callable[[str], Any], *further: str
+) -> Any:
     """Run ``serve`` on the main thread, as signals need it, and ``client`` with its address beside it."""
     caplog.set_level("INFO")
 
@@ -53,7 +55,7 @@ def serve_meanwhile(tmp_path: Path, caplog: pytest.LogCaptureFixture, client: Ca
 
     acting = Background(act)
     options = ["--port", "0", "--data-dir", str(tmp_path / "data"), "--media-root", str(tmp_path / "media")]
-    assert main(["serve", *options]) == 0
+    assert main(["serve", *options, *further]) == 0
     return acting.result()
 
 
@@ -89,6 +91,31 @@ def test_a_press_that_waits_when_the_service_stops_is_answered(
     assert "press t again" in reply.json()["results"][0]["result"][0]["meta"]["text"][0]
 
 
+@pytest.mark.slow
+def test_a_press_is_tracked_by_the_chosen_models(
+    untrained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """XMem's weights are synthetic here: the track means nothing, but it is one."""
+    clip(tmp_path / "media", frames=12)
+
+    def client(url: str) -> Any:
+        health: dict[str, Any] = {}
+        while not health.get("models_loaded"):
+            health = requests.get(url + "/health", timeout=PATIENCE).json()
+            time.sleep(0.1)
+        assert (health["segmenter"], health["propagator"], health["device"]) == ("mobile_sam", "xmem", "cpu")
+        assert health["model_version"].endswith("-mobile_sam-xmem")
+        return requests.post(url + "/predict", json=press(region("a", keyframe(3, 40, 30, 32, 24))), timeout=100).json()
+
+    options = ["--segmenter", "mobile_sam", "--propagator", "xmem", "--device", "cpu", "--budget-seconds", "90"]
+    reply = serve_meanwhile(tmp_path, caplog, client, *options, "--weights-dir", str(untrained))
+    assert "profile lite on cpu (mobile_sam + xmem)" in caplog.text
+    (track,) = reply["results"][0]["result"]
+    assert track["id"] == "a"
+    assert notes_of(track)[0].startswith("tracked 1-12")
+    assert reply["model_version"].endswith("-mobile_sam-xmem")
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -96,6 +123,8 @@ def test_a_press_that_waits_when_the_service_stops_is_answered(
         (["--budget-seconds", "100"], "KEYTRACK_BUDGET_SECONDS / --budget-seconds"),
         (["--media-root", "/no/such/directory"], "KEYTRACK_MEDIA_ROOT / --media-root"),
         (["--profile", "huge"], "KEYTRACK_PROFILE / --profile"),
+        (["--segmenter", "sam2"], "KEYTRACK_SEGMENTER / --segmenter"),
+        (["--propagator", "cutie"], "KEYTRACK_PROPAGATOR / --propagator"),
         (["--host", "no.such.host.invalid"], "KEYTRACK_HOST / --host"),
     ],
 )

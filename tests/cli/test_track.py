@@ -351,3 +351,24 @@ def test_the_built_in_model_tracks_a_box_points_and_a_mask(tmp_path, out, mobile
             true = scene.masks[name][frame]
             overlap = (true & (numbers == number)).sum() / (true | (numbers == number)).sum()
             assert overlap > 0.8, (name, frame, overlap)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("segmenter", ["mobile_sam", "sam_vit_b"])
+def test_chosen_models_track(tmp_path, out, untrained, caplog, segmenter):
+    """The weights of XMem and of ViT-B are synthetic here: masks mean nothing, but there are some."""
+    caplog.set_level("INFO")
+    scene = moving_boxes_scene(6, (WIDTH, HEIGHT))
+    clip = make_clip(tmp_path / "clip.mp4", scene.frames, fps=FPS)
+    Image.fromarray(scene.masks["blue"][2].astype(np.uint8)).save(tmp_path / "blue.png")
+    left, top, right, bottom = scene.boxes["red"][2]
+    options = ["--prompt", f"red@2 box={left},{top},{right},{bottom}", "--prompt", f"blue@2 mask='{tmp_path}/blue.png'"]
+    options += ["--segmenter", segmenter, "--propagator", "xmem", "--device", "cpu", "--weights-dir", str(untrained)]
+    assert start(clip, out, *options) == 0
+    assert f"loading the models: profile lite on cpu ({segmenter} + xmem)" in caplog.text
+    assert names(out) == ALL
+    assert names(out / "masks") == [f"{frame:05d}.png" for frame in range(6)]
+    assert ((mask(out, 2) == 2) == scene.masks["blue"][2]).all()
+    assert (mask(out, 2) == 1).any()
+    assert read_task(out)["predictions"][0]["model_version"].endswith(f"-{segmenter}-xmem")
+    assert set(regions(out)) == {"red", "blue"}
