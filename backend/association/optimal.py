@@ -36,7 +36,6 @@ class OptimalRules:
         reach: how far an object may be from where it is predicted, in diagonals of the frame,
         spread: and by how many diagonals this grows in a second without sight.
         renew: after so many seconds the newest embedding has replaced ``1 - exp(-renew * seconds)`` of a track's.
-        crowded: a candidate that overlaps another one more than this (IoU) does not change its track's embedding.
     """
 
     begin: float = 0.5
@@ -45,11 +44,10 @@ class OptimalRules:
     memory: float = 10.0
     temperature: float = 0.1
     place: float = 1.0
-    fade: float = 0.5
+    fade: float = 0.2
     reach: float = 0.05
     spread: float = 0.5
     renew: float = 5.0
-    crowded: float = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +95,6 @@ class OptimalMatcher:
         found: list[int | None] = [None] * len(candidates)
         usable = [place for place, score in enumerate(candidates.scores) if score >= self._rules.follow]
         chosen = candidates.take(usable)
-        crowded = _crowded(chosen, self._rules.crowded)
         taken = self._choose(second, chosen)
         for row, place in enumerate(usable):
             number = taken.get(row)
@@ -105,7 +102,7 @@ class OptimalMatcher:
                 number = self._begun
                 self._begun += 1
             if number is not None:
-                self._remember(number, second, chosen, row, crowded=crowded[row])
+                self._remember(number, second, chosen, row)
                 found[place] = number
         return found
 
@@ -141,7 +138,7 @@ class OptimalMatcher:
         pairs = assign(self.agreement(second, candidates), self._rules.match)
         return {row: numbers[column] for row, column in pairs}
 
-    def _remember(self, number: int, second: float, candidates: Candidates, row: int, *, crowded: bool) -> None:
+    def _remember(self, number: int, second: float, candidates: Candidates, row: int) -> None:
         box = candidates.boxes[row]
         embedding = functional.normalize(candidates.embeddings[row].float(), dim=0)
         mask = None if candidates.masks is None else candidates.masks[row]
@@ -149,12 +146,6 @@ class OptimalMatcher:
         if known is None:
             self._tracks[number] = Tracklet(Motion(box, second), embedding, mask)
             return
-        new = 0.0 if crowded else 1 - math.exp(-self._rules.renew * (second - known.motion.second))
+        new = 1 - math.exp(-self._rules.renew * (second - known.motion.second))
         mixed = functional.normalize((1 - new) * known.embedding + new * embedding, dim=0)
         self._tracks[number] = Tracklet(known.motion.seen(box, second), mixed, mask)
-
-
-def _crowded(candidates: Candidates, limit: float) -> list[bool]:
-    overlaps = ious(candidates.boxes, candidates.boxes)
-    np.fill_diagonal(overlaps, 0)
-    return [bool(most > limit) for most in overlaps.max(axis=1, initial=0.0)]

@@ -75,7 +75,7 @@ def test_the_rim_of_a_mask_counts_less_than_its_inside() -> None:
     x0, y0, x1, y1 = LEFT
     wide = filled((x0 - 2, y0 - 2, x1 + 2, y1 + 2))
     exact, loose = SamFeatures().embed(encoding, boxes(LEFT, LEFT), [filled(LEFT), wide])
-    assert exact @ loose > 0.98
+    assert exact @ loose > 0.9995  # 0.9989 if it counted as much
 
 
 def test_without_a_mask_the_middle_of_a_box_counts() -> None:
