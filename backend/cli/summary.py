@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from backend.export.tracked import TrackedObject
-from backend.service.notes import DOUBTFUL, complete, is_doubtful, problem, ranges
+from backend.service.notes import finished, is_doubtful, problem, ranges
 from backend.service.records import StoredFrame
 from backend.service.timeline import Timeline
+from backend.tracking.doubt import DOUBTFUL
 
 __all__ = ["DOUBTFUL", "describe", "ranges", "region_texts"]
 
@@ -27,8 +28,9 @@ def describe(item: TrackedObject, keyframes: int) -> str:
 def region_texts(item: TrackedObject, timeline: Timeline, stopped: str | None) -> list[str]:
     """What a press would note at the region; frames are Label Studio's. ``stopped`` says why there are no more."""
     found = _stored(item)
-    text = complete(found, timeline) if stopped is None else problem(stopped, found, _REVISION, timeline)
-    return [text, *timeline.warnings]
+    if stopped is None:
+        return finished(found, timeline)
+    return [problem(stopped, found, _REVISION, timeline), *timeline.warnings]
 
 
 _REVISION = 1

@@ -15,10 +15,11 @@ from backend.labelstudio.regions import Region, replace_sequence
 from backend.service import notes
 from backend.service.engine import Engine
 from backend.service.jobs import Job, Jobs
+from backend.service.pursuit import Pursuit
 from backend.service.readers import Readers
 from backend.service.records import Demand, Emission, StoredFrame, StoredTrack, TrackKey
 from backend.service.store import Store
-from backend.service.tracking_job import Pursuit, TrackingWork
+from backend.service.tracking_job import TrackingWork
 
 logger = logging.getLogger(__name__)
 
@@ -112,15 +113,17 @@ class Interactive:
             elif stored is None or not stored.complete:
                 wanted.append(pursuit)
         if wanted:
-            job = self._submit(wanted, footage, f"task {task} of project {project}")
+            neighbours = [pursuit for pursuit in pursuits if pursuit not in wanted and pursuit.key not in jobs]
+            job = self._submit(wanted, neighbours, footage, f"task {task} of project {project}")
             jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
         return pursuits, jobs
 
-    def _submit(self, pursuits: Sequence[Pursuit], footage: Footage, name: str) -> Job:
+    def _submit(self, pursuits: Sequence[Pursuit], neighbours: Sequence[Pursuit], footage: Footage, name: str) -> Job:
         for pursuit in pursuits:
             self._store.fail(pursuit.key, pursuit.revision, None)
         work = TrackingWork(
             pursuits,
+            neighbours,
             footage.fetch,
             footage.frame_rate,
             engine=self._engine,
@@ -164,7 +167,7 @@ class Interactive:
         if timeline is None or not frames:
             return _verbatim(pursuit, text)
         try:
-            results = pursuit.results(frames, timeline, self._keyframe_iou, [text, *timeline.warnings])
+            results = pursuit.results(frames, timeline, self._keyframe_iou, [text, *timeline.warnings, *track.remarks])
         except KeytrackError as error:
             return _verbatim(pursuit, notes.problem(str(error), {}, track.revision, None))
         return self._hand_out(pursuit, Reply(results, notes.score(frames)))

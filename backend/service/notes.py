@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from backend.labelstudio.regions import Region
 from backend.service.records import StoredFrame
 from backend.service.timeline import Timeline
+from backend.tracking.doubt import DOUBTFUL, confidence, next_look
 
-DOUBTFUL = 0.5  # a score below this marks a frame worth a look
 RANGES_SHOWN = 6
 PRESS_AGAIN = "press t again for more"
 
@@ -37,6 +38,11 @@ def complete(frames: Mapping[int, StoredFrame], timeline: Timeline) -> str:
     return ", ".join(parts)
 
 
+def finished(frames: Mapping[int, StoredFrame], timeline: Timeline, remarks: Sequence[str] = ()) -> list[str]:
+    """All that there is to tell of a finished track."""
+    return [complete(frames, timeline), *look(frames, timeline), *timeline.warnings, *remarks]
+
+
 def problem(reason: str, frames: Mapping[int, StoredFrame], revision: int, timeline: Timeline | None) -> str:
     """Why a track was not made, or not finished."""
     done = {frame for frame, found in frames.items() if found.revision == revision}
@@ -46,14 +52,32 @@ def problem(reason: str, frames: Mapping[int, StoredFrame], revision: int, timel
     return f"stopped after frames {reached} of {timeline.clock.frame_count}: {reason}"
 
 
+def exchanged(region: Region, frame: int, *, backwards: bool = False) -> str:
+    """The track was swapped with that of ``region``, from Label Studio's ``frame`` on, or up to there."""
+    name = " ".join([*region.labels[:1], region.id])
+    return f"exchanged with {name} " + (f"up to frame {frame}" if backwards else f"from frame {frame} on")
+
+
 def is_doubtful(found: StoredFrame) -> bool:
     """Whether a frame is worth a look; what a human drew is not."""
     return not found.human and found.score < DOUBTFUL
 
 
+def look(frames: Mapping[int, StoredFrame], timeline: Timeline) -> list[str]:
+    """Where a correction would tell most, in one text; none where nothing is doubtful."""
+    shown = {index: frames[index].score for index in timeline.shown if index in frames}
+    found = next_look(shown, [frame for frame, one in frames.items() if one.human])
+    if found is None:
+        return []
+    position = timeline.shown.index(found.frame) + 1
+    around = ranges(_positions(timeline, range(found.first, found.last + 1)))
+    return [f"look at frame {position} next: {around} doubtful"]
+
+
 def score(frames: Mapping[int, StoredFrame]) -> float:
-    """A track's confidence: the mean over its frames."""
-    return sum(found.score for found in frames.values()) / len(frames) if frames else 0.0
+    """A track's confidence, by which tasks can be sorted: 1 - doubt."""
+    scores = {frame: found.score for frame, found in frames.items()}
+    return confidence(scores, {frame for frame, found in frames.items() if found.human})
 
 
 def ranges(numbers: Iterable[int]) -> str:

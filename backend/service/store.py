@@ -213,6 +213,53 @@ class Store:
                 )
                 self._note_emission(track, answer.results, human)
 
+    def remark(self, key: TrackKey, revision: int, remarks: Sequence[str]) -> None:
+        """Replace a track's remarks."""
+        with self._transaction() as db:
+            track = self._current(key, revision)
+            if track is not None:
+                db.execute("UPDATE tracks SET remarks = ? WHERE id = ?", (json.dumps(list(remarks)), track))
+
+    def exchange(self, one: StoredTrack, other: StoredTrack, frames: Collection[int], answer: Answer) -> bool:
+        """Exchange the observations that the base of ``one`` and the complete track ``other`` have on some frames.
+
+        ``answer`` is what becomes of ``other``, and counts as handed out. False, and nothing done, where a newer press
+        has changed either.
+        """
+        if one.base is None:
+            return False
+        columns = "frame, score, human, x0, y0, x1, y1, height, width, counts"
+        with self._flushed_transaction() as db:
+            current = self.track(other.key)
+            if self._current(one.key, one.revision) is None or current is None or not current.complete:
+                return False
+            if current.revision != other.revision:
+                return False
+            sides = (one.id, one.base.revision), (other.id, other.revision)
+            rows = [
+                [
+                    row
+                    for frame in sorted(frames)
+                    for row in db.execute(
+                        f"SELECT {columns} FROM observations WHERE track = ? AND revision = ? AND frame = ?",
+                        (*side, frame),
+                    )
+                ]
+                for side in sides
+            ]
+            for side, taken in zip(sides, reversed(rows), strict=True):
+                db.executemany(
+                    f"INSERT OR REPLACE INTO observations (track, revision, {columns}) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(*side, *row) for row in taken],
+                )
+            db.execute(
+                "UPDATE tracks SET answer = ?, score = ?, texts = ? WHERE id = ?",
+                (json.dumps(answer.results), answer.score, json.dumps(answer.texts), other.id),
+            )
+            self._note_emission(other.id, answer.results, [item["frame"] for item in other.demand.human])
+        return True
+
     def fail(self, key: TrackKey, revision: int, problem: str | None) -> None:
         """Remember why a track could not be made or finished; None forgets it."""
         with self._transaction() as db:

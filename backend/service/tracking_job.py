@@ -2,69 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from backend.errors import KeytrackError, PromptError, VideoError
-from backend.labelstudio.edits import Item
-from backend.labelstudio.regions import Region, format_region, prompts
-from backend.labelstudio.untouched import Earlier
+from backend.errors import FrameOutOfRange, KeytrackError, PromptError, VideoError
+from backend.labelstudio.regions import prompts
 from backend.service import notes
 from backend.service.engine import Engine
 from backend.service.jobs import Job
 from backend.service.partial import compare, is_settled, reach_of
+from backend.service.pursuit import Pursuit
 from backend.service.readers import Readers
-from backend.service.records import Answer, Base, StoredFrame, TrackKey
+from backend.service.records import Answer
 from backend.service.store import Store
 from backend.service.timeline import Timeline
+from backend.service.uncross import Uncrosser
 from backend.tracking.stretches import Before
 from backend.tracks import Prompt
 
 UNEXPECTED = "an internal error; the log of the backend has the details. Press t to try again"
-
-
-@dataclass(frozen=True, eq=False)
-class Pursuit:
-    """One region of a press: as it came, the human's keyframes in it, the revision to store under, and what it was when
-    it was last complete."""
-
-    key: TrackKey
-    revision: int
-    region: Region
-    human: tuple[Item, ...]
-    closed: frozenset[int]
-    base: Base | None = None
-
-    def results(
-        self, frames: Mapping[int, StoredFrame], timeline: Timeline, keyframe_iou: float, texts: Sequence[str]
-    ) -> list[Item]:
-        """The region with the track of ``frames`` in place of its own, and its companions as they came.
-
-        What lies between keyframes of the human that did not change, and was not tracked again, is as it was.
-
-        Raises:
-            FrameOutOfRange: the video does not have a human keyframe's frame.
-        """
-        earlier, touched = None, frozenset[int]()
-        if self.base is not None:
-            earlier = Earlier(self.base.human, self.base.closed, self.base.sequence)
-            touched = frozenset(frame for frame, found in frames.items() if found.revision != self.base.revision)
-        item = format_region(
-            self.region,
-            {frame: found.box for frame, found in frames.items()},
-            timeline.clock,
-            timeline.size,
-            human=self.human,
-            closed=self.closed,
-            score=notes.score(frames),
-            texts=texts,
-            keyframe_iou=keyframe_iou,
-            earlier=earlier,
-            touched=touched,
-        )
-        return [item, *self.region.companions]
 
 
 class _Plan:
@@ -83,11 +40,15 @@ class _Plan:
 
 
 class TrackingWork:
-    """Tracks several regions of one video in one pass. ``stage`` says where it is, ``timeline`` is there once known."""
+    """Tracks several regions of one video in one pass. ``stage`` says where it is, ``timeline`` is there once known.
+
+    ``neighbours`` are the other regions of the press, which are complete: a correction may be about them too.
+    """
 
     def __init__(
         self,
         pursuits: Sequence[Pursuit],
+        neighbours: Sequence[Pursuit],
         fetch: Callable[[], Path],
         frame_rate: float | None,
         *,
@@ -97,6 +58,7 @@ class TrackingWork:
         keyframe_iou: float,
     ) -> None:
         self.pursuits = {pursuit.key: pursuit for pursuit in pursuits}
+        self._neighbours = neighbours
         self.stage = "fetching the video"
         self.timeline: Timeline | None = None
         self._fetch = fetch
@@ -154,6 +116,7 @@ class TrackingWork:
     def _plans(self, timeline: Timeline, count: int) -> list[_Plan]:
         """What to do for each region; of one that has no prompts to track it is noted why, and the others go on."""
         plans = []
+        uncrosser = Uncrosser(self._store, self._neighbours, timeline, self._keyframe_iou)
         for key, pursuit in self.pursuits.items():
             frames = {item["frame"] for item in pursuit.human}
             try:
@@ -162,6 +125,10 @@ class TrackingWork:
                 self._store.fail(key, pursuit.revision, str(error))
                 continue
             before = self._before(pursuit, timeline)
+            if before is not None and uncrosser.heed(pursuit, marked, before.changed):
+                before = self._before(pursuit, timeline)
+            if before is not None:
+                self._confirm(pursuit, before)
             plans.append(_Plan(pursuit, marked, before, count))
         return plans
 
@@ -170,11 +137,24 @@ class TrackingWork:
         track = self._store.track(pursuit.key)
         if pursuit.base is None or track is None:
             return None
-        kept = {one.frame: one for one in self._store.observations(track, pursuit.base.revision)}
-        before = compare(pursuit.base, pursuit.human, timeline.clock, kept.values())
-        confirmed = [one for frame, one in before.observations.items() if one is not kept[frame]]
-        self._store.add(pursuit.key, pursuit.revision, confirmed)
+        left = list(self._store.observations(track, pursuit.base.revision))
+        if any(one.mask is not None and one.mask.size != timeline.size[::-1] for one in left):
+            return None  # the video is another one than it was
+        try:
+            before = compare(pursuit.base, pursuit.human, timeline.clock, left)
+        except FrameOutOfRange:
+            return None
+        if before.removed and track.remarks:  # they may be about what those led to
+            self._store.remark(pursuit.key, pursuit.revision, [])
         return before
+
+    def _confirm(self, pursuit: Pursuit, before: Before) -> None:
+        """Note the masks that have become a human's."""
+        track = self._store.track(pursuit.key)
+        if track is not None:
+            known = self._store.frames(track)
+            new = [one for frame, one in before.observations.items() if one.human and not known[frame].human]
+            self._store.add(pursuit.key, pursuit.revision, new)
 
     def _finish(self, plan: _Plan, timeline: Timeline) -> None:
         pursuit = plan.pursuit
@@ -187,7 +167,7 @@ class TrackingWork:
             for frame, found in self._store.frames(track).items()
             if found.revision in counts and frame in plan.reach
         }
-        texts = [notes.complete(frames, timeline), *timeline.warnings]
+        texts = notes.finished(frames, timeline, track.remarks)
         results = pursuit.results(frames, timeline, self._keyframe_iou, texts)
         human = [item["frame"] for item in pursuit.human]
         answer = Answer(results, notes.score(frames), texts)

@@ -60,3 +60,21 @@ def test_a_single_doubtful_frame() -> None:
     clock = FrameClock(np.arange(3) / 10, 0.3, 10)
     timeline = Timeline(clock, (160, 120), tuple(clock.shown().tolist()), ())
     assert notes.complete({0: found(), 1: found(0.2), 2: found()}, timeline) == "tracked 1-3, 1 doubtful frame"
+
+
+def test_where_to_look_next_is_told_in_label_studios_frames(timeline: Timeline) -> None:
+    frames = {index: found(0.2 if 5 <= index <= 7 else 0.9, human=index == 0) for index in range(10)}
+    assert notes.look(frames, timeline) == ["look at frame 15 next: 11-16 doubtful"]
+    assert notes.finished(frames, timeline, ["more"]) == [
+        "tracked 1-20, 6 doubtful frames",
+        "look at frame 15 next: 11-16 doubtful",
+        "more",
+    ]
+    assert notes.look({0: found()}, timeline) == []
+
+
+def test_frames_that_label_studio_does_not_show_are_not_to_be_looked_at() -> None:
+    clock = FrameClock(np.arange(10) / 10, 1.0, 5)  # shows every other frame
+    timeline = Timeline(clock, (160, 120), tuple(clock.shown().tolist()), ())
+    hidden = {index: found(0.2 if index not in timeline.shown else 0.9) for index in range(10)}
+    assert notes.look(hidden, timeline) == []

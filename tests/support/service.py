@@ -241,7 +241,7 @@ def box_at(item: Item, frame: int) -> tuple[float, float, float, float] | None:
     return (x * WIDTH / 100, y * HEIGHT / 100, w * WIDTH / 100, h * HEIGHT / 100)
 
 
-def moved(item: Item, frame: int, **changes: Any) -> Item:
+def moved(item: Item, frame: int, /, **changes: Any) -> Item:
     """The region with one keyframe changed or added, as an annotator does it."""
     keyframes = {one["frame"]: one for one in sequence_of(item)}
     keyframes[frame] = {**keyframes.get(frame, keyframe(frame, 0, 0, 20, 20)), **changes}
