@@ -68,9 +68,9 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """What tells tracks of other models apart: the profile, or the parts where they are not the profile's."""
+        """What tells tracks of other models apart: the profile that has these parts, or the parts where none has."""
         parts = self.segmenter, self.propagator
-        return self.profile if parts == PARTS[self.profile] else "-".join(parts)
+        return next((profile for profile, own in PARTS.items() if own == parts), "-".join(parts))
 
     @property
     def weights(self) -> tuple[str, ...]:

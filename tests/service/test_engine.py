@@ -96,7 +96,7 @@ def test_auto_needs_no_weights_that_nothing_uses(machine: Any, weights: Path) ->
         (FULL, "full", ("sam_vit_h", "xmem_s012")),
         (replace(LITE, propagator="xmem"), "mobile_sam-xmem", ("mobile_sam", "xmem")),
         (replace(FULL, propagator="sam_tokens"), "sam_vit_h-sam_tokens", ("sam_vit_h", "mobile_sam")),
-        (replace(LITE, segmenter="sam_vit_h", propagator="xmem_s012"), "sam_vit_h-xmem_s012", FULL.weights),
+        (replace(LITE, segmenter="sam_vit_h", propagator="xmem_s012"), "full", FULL.weights),
     ],
 )
 def test_a_choice_tells_its_models_and_what_they_need(choice: Choice, name: str, needed: tuple[str, ...]) -> None:
