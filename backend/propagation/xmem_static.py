@@ -83,6 +83,10 @@ class Recorded:
         self._recordings: dict[tuple[object, ...], tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], Function]] = {}
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        with torch.cuda.device(tensors[0].device):
+            return self._replay(tensors)
+
+    def _replay(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         shapes = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in tensors)
         if shapes not in self._recordings:
             if len(self._recordings) == _RECORDINGS:
