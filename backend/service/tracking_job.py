@@ -125,6 +125,8 @@ class TrackingWork:
                 self._store.fail(key, pursuit.revision, str(error))
                 continue
             before = self._before(pursuit, timeline)
+            if before is None or before.removed:  # remarks may be about what those led to
+                self._store.remark(key, pursuit.revision, [])
             if before is not None and uncrosser.heed(pursuit, marked, before.changed):
                 before = self._before(pursuit, timeline)
             if before is not None:
@@ -141,19 +143,17 @@ class TrackingWork:
         if any(one.mask is not None and one.mask.size != timeline.size[::-1] for one in left):
             return None  # the video is another one than it was
         try:
-            before = compare(pursuit.base, pursuit.human, timeline.clock, left)
+            return compare(pursuit.base, pursuit.human, timeline.clock, left)
         except FrameOutOfRange:
             return None
-        if before.removed and track.remarks:  # they may be about what those led to
-            self._store.remark(pursuit.key, pursuit.revision, [])
-        return before
 
     def _confirm(self, pursuit: Pursuit, before: Before) -> None:
         """Note the masks that have become a human's."""
         track = self._store.track(pursuit.key)
         if track is not None:
             known = self._store.frames(track)
-            new = [one for frame, one in before.observations.items() if one.human and not known[frame].human]
+            drawn = [one for one in before.observations.values() if one.human]
+            new = [one for one in drawn if (there := known.get(one.frame)) is not None and not there.human]
             self._store.add(pursuit.key, pursuit.revision, new)
 
     def _finish(self, plan: _Plan, timeline: Timeline) -> None:
