@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from backend.association.sam_features import EMBEDDING, FINE, MIDDLE, SamFeatures, Stage
-from backend.segmentation.segmenter import Encoding
-from backend.tracks import Box
+from backend.association.identity import Gallery, find_again
+from backend.association.sam_features import CALIBRATION, EMBEDDING, FINE, MIDDLE, SamFeatures, Stage
+from backend.segmentation.segmenter import Encoding, Segmenter
+from backend.tracks import Box, Mask
+from support import golden
 from support.encodings import noise_encoding
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 HEIGHT, WIDTH = 75, 100  # of noise_encoding; a token is 12.5 pixels
 
 
@@ -131,3 +135,20 @@ def test_an_encoder_without_the_stages_is_refused() -> None:
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="a mask of"):
         SamFeatures().embed(noise_encoding(), boxes(LEFT), [np.ones((8, 8), bool)])
+
+
+def test_objects_are_known_again_with_real_weights(mobile_sam: Segmenter) -> None:
+    """Three textured ellipses that move and hide one another, 20 frames apart."""
+    embeddings = []
+    for frame in (0, 20):
+        image, labels = golden.golden_weights(GOLDEN).synth_frame(3, frame, 240, 426)
+        masks = [labels == label for label in (1, 2, 3)]
+        assert min(int(mask.sum()) for mask in masks) > 200
+        tight = [Mask.from_array(mask).box for mask in masks]
+        embeddings.append(SamFeatures().embed(mobile_sam.encode(image), torch.tensor(tight), masks))
+    alike = embeddings[0] @ embeddings[1].T
+    assert alike.argmax(1).tolist() == alike.argmax(0).tolist() == [0, 1, 2]
+    assert alike.diagonal().min() > 0.5
+    gallery = Gallery()
+    gallery.add(0.0, embeddings[0][1])
+    assert find_again(gallery, embeddings[1], CALIBRATION) == 1
