@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.clips import coded_frames, make_clip
 from support.fake_tracker import PATIENCE, Call, FakeTracker
 from support.service import (
     ALL,
     DRAWN,
+    FPS,
     WIDTH,
     Background,
     Item,
@@ -303,3 +306,14 @@ def test_a_correction_that_a_restart_cut_off_is_taken_up_again(start: Start) -> 
     assert set(range(20, 30)) <= set(call.frames)
     assert notes_of(final) == ["tracked 1-30"]
     assert between(final, 1, 10) == between(first, 1, 10)
+
+
+@pytest.mark.parametrize(("frames", "width", "height"), [(12, 160, 120), (30, 320, 240)])
+def test_a_file_that_was_replaced_is_tracked_anew(
+    service: Service, tmp_path: Path, frames: int, width: int, height: int
+) -> None:
+    first = service.press_one(region("a", keyframe(3, 40, 30, 32, 24), keyframe(25, 60, 30, 32, 24)))
+    make_clip(tmp_path / "media" / "clip.mp4", coded_frames(frames, width, height), fps=FPS)
+    again = service.press_one(without(moved(first, 8, x=20.0), *range(9, 31)))
+    assert notes_of(again)[0] == f"tracked 1-{frames}"
+    assert sorted(service.tracker.calls[1].frames) == list(range(frames))

@@ -158,6 +158,14 @@ def test_an_exchange_is_told_no_more_once_its_correction_is_undone(crossed: Serv
     assert other == second
 
 
+def test_an_exchange_is_told_though_another_keyframe_was_deleted(crossed: Service) -> None:
+    a, b = crossed.press(region("a", drawn(right, 1), drawn(right, 4)), region("b", drawn(left, 1)))
+    kept = [one for one in sequence_of(corrected(a, right, 25)) if one["frame"] != 4]
+    first = crossed.press({**a, "value": {**a["value"], "sequence": kept}}, b)[0]
+    assert notes_of(first) == ["tracked 1-30", "exchanged with Car b from frame 16 on"]
+    assert follows(first, right, AFTER)
+
+
 def test_objects_that_were_drawn_at_the_end_are_exchanged_backwards(crossed: Service) -> None:
     a, b = crossed.press(region("a", drawn(right, 30)), region("b", drawn(left, 30)))
     assert follows(a, left, BEFORE)
