@@ -39,12 +39,13 @@ def test_linear_interpolation_is_label_studios():
     assert Linear(range(2, 5)).draw([Mark(2, BOX)]).boxes == {2: BOX, 3: BOX, 4: BOX}
 
 
-def test_keytrack_tracks_everything_again_from_all_marks():
+def test_keytrack_tracks_again_what_a_mark_touches_and_knows_all_marks():
     tracker = FakeTracker((1, 0))
     way = Keytrack(press(tracker), range(2, 11))
     assert way.draw([Mark(2, BOX)]) == Drawing({frame: moved(frame - 2) for frame in range(2, 11)}, propagated=8)
     drawn = way.draw([Mark(2, BOX), Mark(9, BOX)])
-    assert drawn.propagated == 7
+    # From frame 9 to the end, and back to frame 5, where the old track is met.
+    assert drawn.propagated == 5
     assert {frame: drawn.boxes[frame] for frame in (2, 5, 6, 9, 10)} == {
         2: BOX,
         5: moved(3),
@@ -54,6 +55,7 @@ def test_keytrack_tracks_everything_again_from_all_marks():
     }
     assert [[prompt.frame for prompt in call.prompts] for call in tracker.calls] == [[2], [2, 9]]
     assert tracker.calls[1].direction == {"thing": "both"}
+    assert [call.before["thing"].changed for call in tracker.calls[1:]] == [{9}]
 
 
 def test_reprompting_knows_one_mark_at_a_time_and_keeps_what_it_tracked():
