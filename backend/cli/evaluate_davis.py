@@ -12,7 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from backend import __version__
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, settings_from
-from backend.cli.sequences import INCOMPLETE, OVERLAYS, Evaluation, names, number
+from backend.cli.sequences import INCOMPLETE, OVERLAYS, Evaluation, add_davis, number
 from backend.errors import SettingsError
 from backend.evaluation.davis import DavisSequence, find_sequences
 from backend.evaluation.vos import KINDS, LEAST_FRAMES, SequenceResult, evaluate
@@ -43,12 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="a directory in DAVIS's layout")
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--sequences", type=names, metavar="NAME,...", help="these alone (default: all)")
-    chosen.add_argument(
-        "--split", type=Path, metavar="FILE", help="those that a file of the benchmark's ImageSets names"
-    )
+    add_davis(parser)
     parser.add_argument("--prompt", choices=KINDS, required=True, help="how the objects are marked on the first frame")
     parser.add_argument(
         "--clicks",

@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from backend import __version__
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, settings_from
-from backend.cli.sequences import INCOMPLETE, Evaluation, names, number
+from backend.cli.sequences import INCOMPLETE, Evaluation, add_davis, number
 from backend.evaluation.davis import DavisSequence, find_sequences
 from backend.evaluation.effort import TARGET_IOU, TARGET_SHARE, Run
 from backend.evaluation.effort_page import page
@@ -59,12 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="a directory in DAVIS's layout")
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--sequences", type=names, metavar="NAME,...", help="these alone (default: all)")
-    chosen.add_argument(
-        "--split", type=Path, metavar="FILE", help="those that a file of the benchmark's ImageSets names"
-    )
+    add_davis(parser)
     parser.add_argument("--by", choices=KINDS, default="box", help="what the corrections are (default: box)")
     parser.add_argument(
         "--most",

@@ -25,6 +25,16 @@ INTERRUPTED, FAILED = 130, 2
 log = logging.getLogger(__name__)
 
 
+def add_davis(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say which sequences of a directory in DAVIS's layout are measured."""
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="a directory in DAVIS's layout")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--sequences", type=names, metavar="NAME,...", help="these alone (default: all)")
+    chosen.add_argument(
+        "--split", type=Path, metavar="FILE", help="those that a file of the benchmark's ImageSets names"
+    )
+
+
 class Measurable(Protocol):
     """A sequence of a dataset."""
 
