@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import setuptools  # noqa: F401 - torch.compile needs it, and it refuses to come after the standard library's distutils
 
 from backend.settings import ENV_PREFIX, Settings, load_settings, share_processors
 from support.require import unavailable
