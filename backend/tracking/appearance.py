@@ -105,7 +105,7 @@ class AppearanceMatcher:
         known = [name for name, gallery in galleries.items() if len(gallery)]
         if not known or not places:
             return {}
-        masks = {place: sight.segment(detections[place].box) for place in places}
+        masks = {place: sight.segment(detections[place]) for place in places}
         shown = [place for place in places if masks[place].any()]
         if not shown:
             return {}

@@ -7,17 +7,30 @@ sets it right where its propagation is doubtful; one that meets none begins anot
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from backend.errors import PromptError
 from backend.propagation.propagator import Propagator
 from backend.segmentation.segmenter import Segmenter
+from backend.tracking.detector import Detector, MaskedDetection
 from backend.tracking.encoders import Encoders
 from backend.tracking.initial import initial_masks
 from backend.tracking.lives import Lives, Rules
 from backend.tracking.matching import Matcher, Sight
-from backend.tracks import BoolArray, Box, Detection, FrameResult, ImageArray, Mask, Observation, Prompt, box_iou
+from backend.tracks import (
+    BoolArray,
+    Box,
+    Detection,
+    FrameResult,
+    ImageArray,
+    Mask,
+    Observation,
+    Prompt,
+    box_iou,
+    mask_iou,
+)
 from backend.video.ahead import Ahead
 from backend.video.frames import Frames
 from backend.video.shots import Shots
@@ -63,11 +76,11 @@ class DetectionFollower:
         self._shots = Shots(video)
         self._lives = Lives(rules, video.fps)
 
-    def follow(self, detections: Mapping[int, Sequence[Detection]]) -> Generator[FrameResult, None, None]:
+    def follow(self, detector: Detector) -> Generator[FrameResult, None, None]:
         """Track what is detected.
 
         Args:
-            detections: by frame. An empty sequence says that there is nothing; a frame without any was not looked at.
+            detector: says on which frames it looks, and what it sees there.
 
         Returns:
             a result for every frame, in order. What is settled only later (that a new object is one, that one was
@@ -80,14 +93,11 @@ class DetectionFollower:
         try:
             for frame, image in frames:
                 self._shots.see(frame, image)
-                looked = self._usable(detections[frame]) if frame in detections else None
-                if self._lives and self._shots.starts(frame):
+                starts = self._shots.starts(frame)
+                if self._lives and starts:
                     self._propagator.lose()
                     self._lives.cut()
-                if self._lives or looked:
-                    yield from self._step(frame, image, looked)
-                else:
-                    yield FrameResult(frame, ())
+                yield from self._step(frame, image, starts, detector)
         finally:
             frames.close()
 
@@ -98,13 +108,14 @@ class DetectionFollower:
             x0, y0 = max(one.box[0], 0.0), max(one.box[1], 0.0)
             x1, y1 = min(one.box[2], float(self._video.width)), min(one.box[3], float(self._video.height))
             if one.score >= self._rules.weak and x1 - x0 >= 1 and y1 - y0 >= 1:
-                found.append(Detection((x0, y0, x1, y1), one.score))
+                found.append(replace(one, box=(x0, y0, x1, y1)))
         return found
 
-    def _step(self, frame: int, image: ImageArray, looked: list[Detection] | None) -> Iterator[FrameResult]:
+    def _step(self, frame: int, image: ImageArray, starts: bool, detector: Detector) -> Iterator[FrameResult]:
         seen = self._propagate(frame, image)
-        if looked is not None:
-            sight = self._sight(frame, image, seen)
+        sight = self._sight(frame, image, seen)
+        looked = self._usable(detector.detect(frame, starts, sight)) if detector.looks_at(frame, starts) else None
+        if looked is not None and (self._lives or looked):
             met = self._meet(frame, seen, looked, sight)
             given = self._set_right(frame, image, seen, {name: looked[place] for name, place in met.items()})
             others = [one for place, one in enumerate(looked) if place not in met.values()]
@@ -129,7 +140,7 @@ class DetectionFollower:
             image,
             dict(seen),
             lambda: self._encoders.segmenting(frame, image),
-            lambda box: self._segment(frame, image, box, seen)[0],
+            lambda detection: self._segment(frame, image, detection, seen)[0],
         )
 
     def _meet(
@@ -161,7 +172,7 @@ class DetectionFollower:
             crowded = max(_overlap(detection.box, _boxes(others)), _overlap(detection.box, whole)) >= _CROWDED
             if crowded or not self._lives.may_be_set_right(name, frame):
                 continue
-            mask, score = self._segment(frame, image, detection.box, others)
+            mask, score = self._segment(frame, image, detection, others)
             one = _observe(name, frame, mask, score)
             if _overlap(detection.box, _boxes({name: one})) >= _SAME:
                 given[name], seen[name] = mask, one
@@ -184,25 +195,28 @@ class DetectionFollower:
         back = {place: name for name, place in self._match(ended, sure, sight).items()} if ended and sure else {}
         given: dict[str, BoolArray] = {}
         for place, detection in enumerate(sure):
-            if _overlap(detection.box, _boxes(seen)) >= _SAME:
+            if _is_there(detection, seen):
                 continue
-            mask, score = self._segment(frame, image, detection.box, seen)
+            mask, score = self._segment(frame, image, detection, seen)
             if mask.any():
                 name = self._lives.begin(frame, detection.box, back.get(place))
                 given[name], seen[name] = mask, _observe(name, frame, mask, score)
         return given
 
     def _segment(
-        self, frame: int, image: ImageArray, box: Box, others: Mapping[str, Observation]
+        self, frame: int, image: ImageArray, detection: Detection, others: Mapping[str, Observation]
     ) -> tuple[BoolArray, float]:
         """The mask of a detection, without what other objects have, and its score; empty where there is none."""
         nothing = np.zeros(image.shape[:2], bool)
-        prompts = {_DETECTED: Prompt(_DETECTED, frame, box)}
-        try:
-            encoding = self._encoders.segmenting(frame, image)
-            mask, score = initial_masks(self._segmenter, encoding, prompts)[_DETECTED]
-        except PromptError:  # a person must hear of it; here a detection is worth nothing
-            return nothing, 0.0
+        if isinstance(detection, MaskedDetection):
+            mask, score = detection.mask.array(), detection.score
+        else:
+            prompts = {_DETECTED: Prompt(_DETECTED, frame, detection.box)}
+            try:
+                encoding = self._encoders.segmenting(frame, image)
+                mask, score = initial_masks(self._segmenter, encoding, prompts)[_DETECTED]
+            except PromptError:  # a person must hear of it; here a detection is worth nothing
+                return nothing, 0.0
         own = mask.copy()
         for one in others.values():
             if one.mask is not None:
@@ -216,6 +230,14 @@ _DETECTED = "detected"
 
 def _boxes(seen: Mapping[str, Observation]) -> dict[str, Box]:
     return {name: one.box for name, one in seen.items() if one.box is not None}
+
+
+def _is_there(detection: Detection, seen: Mapping[str, Observation]) -> bool:
+    """Whether a detection shows what is followed already, by its mask where it has one."""
+    if isinstance(detection, MaskedDetection):
+        own = detection.mask
+        return any(mask_iou(own, one.mask) >= _SAME for one in seen.values() if one.mask is not None)
+    return _overlap(detection.box, _boxes(seen)) >= _SAME
 
 
 def _overlap(box: Box, others: Mapping[str, Box]) -> float:

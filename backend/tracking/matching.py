@@ -24,14 +24,14 @@ class Sight:
         image: RGB ``uint8 (H, W, 3)``.
         seen: what was found of the objects that are followed.
         encode: gives the segmenter's encoding.
-        segment: gives the mask of what a box holds, ``bool (H, W)``, empty where nothing can be made out.
+        segment: gives the mask of what a detection shows, ``bool (H, W)``, empty where nothing can be made out.
     """
 
     second: float
     image: ImageArray
     seen: Mapping[str, Observation]
     encode: Callable[[], Encoding]
-    segment: Callable[[Box], BoolArray]
+    segment: Callable[[Detection], BoolArray]
 
 
 class Matcher(Protocol):

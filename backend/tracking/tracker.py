@@ -9,6 +9,7 @@ from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detected import DetectionFollower
+from backend.tracking.detector import GivenBoxes
 from backend.tracking.encoders import Encoders
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
@@ -125,7 +126,7 @@ class VideoTracker:
         follower = DetectionFollower(
             video, self._encoders(video), self._segmenter, self._new_propagator(), rules, match, self._ahead
         )
-        return _finish([follower.follow(detections)], cancelled)
+        return _finish([follower.follow(GivenBoxes(detections))], cancelled)
 
     def _track(
         self,

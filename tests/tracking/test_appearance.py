@@ -55,7 +55,7 @@ def sight(second: float, seen: Mapping[str, Box | None], score: float = 0.9) -> 
         name: Observation(name, 0, None if box is None else Mask.from_array(filled(box)), score)
         for name, box in seen.items()
     }
-    return Sight(second, image, found, lambda: encoding_of(image), filled)
+    return Sight(second, image, found, lambda: encoding_of(image), lambda one: filled(one.box))
 
 
 def detected(*boxes: Box) -> list[Detection]:
