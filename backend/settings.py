@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         description="whether the segmenter refines propagated masks, and propagation goes on from them: off, triggered "
         "(those in doubt) or always; see docs/refinement.md",
     )
+    xmem_mode: Annotated[Literal["eager", "compile", "graphs"], BeforeValidator(_lower)] = Field(
+        "eager",
+        description="how XMem's network runs: eager, compile (torch.compile: the first frames take minutes) or graphs "
+        "(CUDA graphs); the last two for long videos of one size",
+    )
     device: Annotated[str, BeforeValidator(_lower), AfterValidator(_device)] = Field(
         "auto", description="where the models run: auto, cpu, cuda, cuda:<number>, mps or xpu"
     )

@@ -74,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--xmem-mode",
+        dest="timed_modes",  # the setting of this name takes one
         action="append",
         choices=benchmark_xmem.MODES,
         help="with --xmem-forms, time this as well (repeatable): compile for torch.compile, graphs for CUDA graphs",
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     plan = _plan(args)
     if args.xmem_forms:
         return _xmem_forms(args, settings, plan)
-    if args.xmem_mode:
+    if args.timed_modes:
         raise SettingsError("--xmem-mode: there is none without --xmem-forms; add that, or leave it out")
     cases = make_cases(plan.objects, plan.resolutions, plan.lengths, plan.frames)
     path, text_path = _places(args.out, NAME, force=args.force)
@@ -135,7 +136,7 @@ def _xmem_forms(args: argparse.Namespace, settings: Settings, plan: _Plan) -> in
         if getattr(args, name) is not None:
             raise SettingsError(f"--{name}: there is none with --xmem-forms; leave one of them out")
     places = _places(args.out, benchmark_xmem.NAME, force=args.force)
-    modes = tuple(dict.fromkeys(args.xmem_mode or ()))
+    modes = tuple(dict.fromkeys(args.timed_modes or ()))
     benchmark_xmem.measure(settings, plan.objects, plan.repeats, modes, places)
     return 0
 

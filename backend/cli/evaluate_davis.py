@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
     parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
     parser.add_argument("--overlay", action="store_true", help="write videos with the tracks drawn on them")
-    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "refine", "threads", "embedding_cache_bytes")
+    add_settings(parser, "data_dir", "weights_dir", *CHOICE, "refine", "xmem_mode", "threads", "embedding_cache_bytes")
 
 
 def run(args: argparse.Namespace) -> int:

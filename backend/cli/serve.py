@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "media_root",
         *CHOICE,
         "refine",
+        "xmem_mode",
         "budget_seconds",
         "keyframe_iou",
         "label_studio_url",

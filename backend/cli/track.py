@@ -94,7 +94,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "the video's directory as a local storage, and the one above it as the local files root)",
     )
     add_settings(
-        parser, "data_dir", "weights_dir", *CHOICE, "refine", "keyframe_iou", "embedding_cache_bytes", "threads"
+        parser,
+        "data_dir",
+        "weights_dir",
+        *CHOICE,
+        "refine",
+        "xmem_mode",
+        "keyframe_iou",
+        "embedding_cache_bytes",
+        "threads",
     )
 
 

@@ -86,10 +86,12 @@ def choose(settings: Settings) -> Choice:
     """The profile, the device and the parts; ``auto`` takes the best that there is. Imports torch, fetches nothing.
 
     Raises:
-        SettingsError: this machine does not have the device.
+        SettingsError: this machine does not have the device, or the device no CUDA graphs.
         WeightsError: weights that are there cannot be read.
     """
     device = _device(settings.device)
+    if settings.xmem_mode == "graphs" and not device.startswith("cuda"):
+        raise SettingsError(f"KEYTRACK_XMEM_MODE / --xmem-mode graphs: CUDA graphs need a CUDA device, not {device}")
     profile = settings.profile
     if profile == "auto":
         profile = "full" if device.startswith("cuda") and _is_there("full", settings.weights_dir) else "lite"

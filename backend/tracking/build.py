@@ -14,6 +14,7 @@ from backend.propagation.sam_tokens import SamTokenPropagator
 from backend.propagation.xmem import load_xmem
 from backend.propagation.xmem_frames import FrameEncoder as XMemEncoder
 from backend.propagation.xmem_propagator import XMemPropagator
+from backend.propagation.xmem_static import StaticXMem
 from backend.segmentation.build import build_segmenter, fast_dtype
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
@@ -56,6 +57,8 @@ def _load_parts(settings: Settings) -> Models:
     segmenter = _load_segmenter(settings.segmenter, settings)
     if settings.propagator != "sam_tokens":
         network = load_xmem(_state(settings.propagator, settings), settings.device, dtype)
+        if settings.xmem_mode != "eager":
+            network = StaticXMem(network, settings.xmem_mode)
         return Models(segmenter, lambda _: XMemPropagator(network), XMemEncoder(network))
     if settings.segmenter == _TOKENS_OF:
         return Models(segmenter, partial(SamTokenPropagator, dtype=dtype))

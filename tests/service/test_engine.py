@@ -106,6 +106,14 @@ def test_a_choice_tells_its_models_and_what_they_need(choice: Choice, name: str,
     assert (settings.threads, Choice(**{name: getattr(settings, name) for name in CHOICE})) == (1, choice)
 
 
+def test_graphs_are_refused_where_there_is_no_cuda(machine: Any, weights: Path) -> None:
+    machine(1)
+    options = {"weights_dir": weights, "xmem_mode": "graphs"}
+    assert choose(load_settings(**options)).device == "cuda"
+    with pytest.raises(SettingsError, match=r"KEYTRACK_XMEM_MODE / --xmem-mode graphs: .* not cpu"):
+        choose(load_settings(device="cpu", **options))
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_what_is_not_there_is_refused_by_name(machine: Any, device: str) -> None:
     machine(0)

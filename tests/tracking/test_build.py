@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from backend.propagation.sam_tokens import SamTokenPropagator
+from backend.propagation.xmem import XMem
 from backend.propagation.xmem_frames import FrameEncoder, XMemFrame
 from backend.propagation.xmem_propagator import XMemPropagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
 from backend.settings import Settings, load_settings
+from backend.tracking import build
 from backend.tracking.build import Models, build_tracker, load_models
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import Prompt
@@ -50,6 +52,18 @@ def test_xmem_encodes_for_itself(untrained: Path) -> None:
     models = load_models(settings(untrained, "mobile_sam", "xmem"))
     assert isinstance(models.encoder, FrameEncoder)
     assert isinstance(models.new_propagator(models.segmenter), XMemPropagator)
+
+
+def test_xmem_may_run_with_fixed_shapes(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoder and propagator share the one network; it is not run here, which would compile it."""
+    made: list[tuple[XMem, str]] = []
+    monkeypatch.setattr(build, "StaticXMem", lambda network, mode: made.append((network, mode)) or network)
+    load_models(settings(untrained, "mobile_sam", "xmem"))
+    assert made == []
+    load_models(settings(untrained, "mobile_sam", "xmem").model_copy(update={"xmem_mode": "compile"}))
+    ((network, mode),) = made
+    assert isinstance(network, XMem)
+    assert mode == "compile"
 
 
 def test_tokens_are_mobile_sams_whatever_the_segmenter(untrained: Path, tmp_path: Path) -> None:
