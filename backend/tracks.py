@@ -150,10 +150,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a detector says of a frame: a box that holds an object, and how sure it is; the scale is the detector's."""
+    """What a detector says of a frame: a box that holds an object, how sure it is, on the detector's scale, and what kind
+    of thing it is, where it says so."""
 
     box: Box
     score: float
+    label: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from backend.settings import Settings
 from backend.tracks import Detection, Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
+    from backend.tracking.labels import Labels
     from backend.tracking.lives import Rules
     from backend.tracking.stretches import Before
     from backend.video.frames import Frames
@@ -49,6 +50,7 @@ class Tracker(Protocol):
         detections: Mapping[int, Sequence[Detection]],
         *,
         rules: Rules = ...,
+        labels: Labels | None = ...,
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """A result for every frame, in order, and later ones of earlier frames."""

@@ -17,6 +17,7 @@ from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detector import Detector, MaskedDetection
 from backend.tracking.encoders import Encoders
 from backend.tracking.initial import initial_masks
+from backend.tracking.labels import Labels
 from backend.tracking.lives import Lives, Rules
 from backend.tracking.matching import Matcher, Sight
 from backend.tracks import (
@@ -54,6 +55,7 @@ class DetectionFollower:
         rules: when tracks begin and end.
         match: tells which detection shows which object.
         ahead: hands out the frames.
+        labels: takes in what the detections say of their objects; one of its own for each video.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class DetectionFollower:
         rules: Rules,
         match: Matcher,
         ahead: Ahead,
+        labels: Labels | None = None,
     ) -> None:
         self._video = video
         self._encoders = encoders
@@ -73,6 +76,7 @@ class DetectionFollower:
         self._rules = rules
         self._match = match
         self._ahead = ahead
+        self._labels = labels or Labels()
         self._shots = Shots(video)
         self._lives = Lives(rules, video.fps)
 
@@ -117,6 +121,8 @@ class DetectionFollower:
         looked = self._usable(detector.detect(frame, starts, sight)) if detector.looks_at(frame, starts) else None
         if looked is not None and (self._lives or looked):
             met = self._meet(frame, seen, looked, sight)
+            for name, place in met.items():
+                self._labels.add(name, looked[place])
             given = self._set_right(frame, image, seen, {name: looked[place] for name, place in met.items()})
             others = [one for place, one in enumerate(looked) if place not in met.values()]
             given |= self._begin(frame, image, seen, others, sight)
@@ -147,14 +153,15 @@ class DetectionFollower:
         self, frame: int, seen: Mapping[str, Observation], looked: Sequence[Detection], sight: Sight
     ) -> dict[str, int]:
         """Which detection, by its place, shows which object: first those that were found, then those that were not."""
-        met = self._match(_boxes(seen), looked, sight)
+        met = self._labels.match(self._match, _boxes(seen), looked, sight)
         absent = [name for name, one in seen.items() if not one.present]
         places = [
             place
             for place, one in enumerate(looked)
             if place not in met.values() and one.score >= self._rules.confident
         ]
-        back = self._match(self._lives.last_boxes(frame, absent), [looked[place] for place in places], sight)
+        lost = self._lives.last_boxes(frame, absent)
+        back = self._labels.match(self._match, lost, [looked[place] for place in places], sight)
         return met | {name: places[place] for name, place in back.items()}
 
     def _set_right(
@@ -192,14 +199,16 @@ class DetectionFollower:
         """Masks of objects that begin, or come back after they had ended; puts them into ``seen``."""
         sure = [one for one in detections if one.score >= self._rules.confident]
         ended = dict.fromkeys(self._lives.ended)
-        back = {place: name for name, place in self._match(ended, sure, sight).items()} if ended and sure else {}
+        known = self._labels.match(self._match, ended, sure, sight) if ended and sure else {}
+        back = {place: name for name, place in known.items()}
         given: dict[str, BoolArray] = {}
         for place, detection in enumerate(sure):
-            if _is_there(detection, seen):
+            if _is_there(detection, {name: one for name, one in seen.items() if self._labels.may_be(name, detection)}):
                 continue
             mask, score = self._segment(frame, image, detection, seen)
             if mask.any():
                 name = self._lives.begin(frame, detection.box, back.get(place))
+                self._labels.add(name, detection)
                 given[name], seen[name] = mask, _observe(name, frame, mask, score)
         return given
 

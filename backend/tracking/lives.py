@@ -23,6 +23,7 @@ class Rules:
         rest: in seconds, and no sooner again than that.
         near: seconds for which an object that was not found is taken to be where it was last.
         patience: seconds for which an object is followed that no detection meets.
+        at_once: one detection makes an object; otherwise it must be detected twice.
     """
 
     confident: float = 0.5
@@ -31,6 +32,7 @@ class Rules:
     rest: float = 0.5
     near: float = 0.5
     patience: float = 2.0
+    at_once: bool = False
 
 
 DEFAULT_RULES = Rules()
@@ -93,7 +95,7 @@ class Lives:
         if name is None:
             self._begun += 1
             name = str(self._begun)
-        self._lives[name] = _Life(frame, frame, frame, box)
+        self._lives[name] = _Life(frame, frame, frame, box, confirmed=self._rules.at_once)
         return name
 
     def may_be_set_right(self, name: str, frame: int) -> bool:

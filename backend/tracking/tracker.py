@@ -14,6 +14,7 @@ from backend.tracking.encoders import Encoders
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
 from backend.tracking.initial import initial_masks, recall
+from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, take_turns
@@ -102,6 +103,7 @@ class VideoTracker:
         *,
         rules: Rules = DEFAULT_RULES,
         match: Matcher = match_by_overlap,
+        labels: Labels | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Track what a detector found, forwards from the first frame; names are given here.
@@ -111,6 +113,7 @@ class VideoTracker:
             detections: by frame. An empty sequence says that there is nothing; a frame without any was not looked at.
             rules: when tracks begin, continue and end.
             match: tells which detection shows which object.
+            labels: takes in what the detections say of their objects; one of its own for each call.
             cancelled: asked between frames; True ends the results.
 
         Returns:
@@ -124,7 +127,7 @@ class VideoTracker:
         for frame in detections:
             check_index(frame, len(video), video.path.name)
         follower = DetectionFollower(
-            video, self._encoders(video), self._segmenter, self._new_propagator(), rules, match, self._ahead
+            video, self._encoders(video), self._segmenter, self._new_propagator(), rules, match, self._ahead, labels
         )
         return _finish([follower.follow(GivenBoxes(detections))], cancelled)
 

@@ -9,6 +9,7 @@ from backend.errors import FrameOutOfRange
 from backend.propagation.propagator import Encoded, Propagation
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation
+from backend.tracking.labels import Labels
 from backend.tracking.lives import Rules
 from backend.tracking.matching import Sight
 from backend.tracking.tracker import VideoTracker
@@ -297,3 +298,35 @@ def test_a_detection_beyond_the_video_is_refused_before_anything_is_read() -> No
     with pytest.raises(FrameOutOfRange, match="no frame 5"):
         room.results({5: []})
     assert room.video.asked == []
+
+
+def test_objects_of_two_labels_in_one_place_are_two() -> None:
+    """As a rider and a horse, whose box holds the rider's too."""
+    rider, horse = (10.0, 10.0, 30.0, 20.0), (10.0, 10.0, 30.0, 30.0)
+
+    def both(*labels: str | None) -> Detections:
+        return {frame: [Detection(rider, 0.9, labels[0]), Detection(horse, 0.8, labels[1])] for frame in range(4)}
+
+    assert set(Room(4).track(both(None, None))) == {"1"}
+    labels = Labels()
+    tracks = Room(4).track(both("Person", "Horse"), labels=labels)
+    assert {name: labels.of(name) for name in tracks} == {"1": "Person", "2": "Horse"}
+    assert {name: found[3].box for name, found in tracks.items()} == {"1": rider, "2": (10.0, 20.0, 30.0, 30.0)}
+
+
+def test_an_object_of_another_label_is_not_continued() -> None:
+    labels = Labels()
+    detections = everywhere(3, LEFT) | {frame: [Detection(LEFT, 0.9, "Car")] for frame in range(3)}
+    detections |= {frame: [Detection(moved(LEFT, 1), 0.9, "Dog")] for frame in range(3, 40)}
+    tracks = Room(40).track(detections, labels=labels)
+    assert labels.of("1") == "Car"
+    # No detection of its own label meets it any more, so that it ends, and the other one begins in its place.
+    assert max(tracks["1"]) < 5
+    assert {labels.of(name) for name in tracks} == {"Car", "Dog"}
+
+
+def test_where_one_detection_is_enough_it_makes_an_object() -> None:
+    once = {2: [Detection(LEFT, 0.9)]}
+    assert Room(5).track(once) == {}
+    tracks = Room(5).track(once, rules=Rules(at_once=True))
+    assert {name: sorted(found) for name, found in tracks.items()} == {"1": [2, 3, 4]}

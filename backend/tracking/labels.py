@@ -1,0 +1,63 @@
+"""What kind of thing each object is, by what its detections say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from backend.tracking.matching import Matcher, Sight
+from backend.tracks import Box, Detection
+
+
+class Labels:
+    """The label of each object of one video: the one that most of its detections had, by their scores.
+
+    It is filled while the video is tracked. Detections without a label say nothing, and may show anything.
+    """
+
+    def __init__(self) -> None:
+        self._votes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, name: str, detection: Detection) -> None:
+        """Take in a detection that shows the object of that name."""
+        if detection.label is not None:
+            self._votes[name][detection.label].append(max(detection.score, 0.0))
+
+    def of(self, name: str) -> str | None:
+        """The object's label so far; of equals the first. None where no detection of it had one."""
+        votes = self._votes.get(name, {})
+        return max(votes, key=lambda label: (sum(votes[label]), len(votes[label])), default=None)
+
+    def may_be(self, name: str, detection: Detection) -> bool:
+        """Whether a detection may show an object: not where both have a label, and not the same."""
+        label = self.of(name)
+        return label is None or detection.label in (None, label)
+
+    def match(
+        self, match: Matcher, objects: Mapping[str, Box | None], detections: Sequence[Detection], sight: Sight
+    ) -> dict[str, int]:
+        """What ``match`` matches, where objects of different labels are never taken for one another.
+
+        It is asked label by label, and then about the detections without a label and the objects without one.
+        """
+        if all(one.label is None for one in detections):
+            return match(objects, detections, sight)
+        kinds = {name: self.of(name) for name in objects}
+        met: dict[str, int] = {}
+
+        def ask(names: Collection[str], places: Collection[int]) -> None:
+            left = {name: objects[name] for name in names if name not in met}
+            free = [place for place in places if place not in met.values()]
+            if left and free:
+                found = match(left, [detections[place] for place in free], sight)
+                met.update({name: free[position] for name, position in found.items()})
+
+        by_label: dict[str | None, list[int]] = defaultdict(list)
+        for place, one in enumerate(detections):
+            by_label[one.label].append(place)
+        unlabelled = by_label.pop(None, [])
+        for label, places in by_label.items():
+            ask([name for name, kind in kinds.items() if kind == label], places)
+        ask(objects.keys(), unlabelled)
+        ask([name for name, kind in kinds.items() if kind is None], range(len(detections)))
+        return met
