@@ -19,6 +19,7 @@ from backend.propagation.parts import Parts
 from backend.propagation.propagator import Propagation
 from backend.propagation.prototypes import summarise
 from backend.propagation.quality import judge
+from backend.propagation.scratch import Scratch
 from backend.propagation.xmem import VALUE, XMem, aggregate
 from backend.propagation.xmem_blocks import HIDDEN
 from backend.propagation.xmem_frames import XMemFrame
@@ -92,6 +93,7 @@ class XMemPropagator:
         rules: what is remembered and read.
         parts: how many objects are worked on at once.
         bank: what it remembers already; by default nothing.
+        scratch: what memory is read in; its own by default.
     """
 
     def __init__(
@@ -100,11 +102,13 @@ class XMemPropagator:
         rules: XMemRules = PUBLISHED,
         parts: Parts | None = None,
         bank: MemoryBank[AnisotropicKeys] | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         self._network = network
         self._rules = rules
         self._parts = Parts(AT_ONCE) if parts is None else parts
         self._bank = rules.new_bank() if bank is None else bank
+        self._scratch = Scratch() if scratch is None else scratch
         self._objects: dict[str, _Followed] = {}
         self._found: _Found | None = None
         # What was hidden of the objects before the last step propagated them.
@@ -119,11 +123,11 @@ class XMemPropagator:
 
     def fork(self) -> XMemPropagator:
         """Another one that remembers what was given so far and nothing else; it follows no object yet."""
-        return XMemPropagator(self._network, self._rules, self._parts, self._bank.fork())
+        return XMemPropagator(self._network, self._rules, self._parts, self._bank.fork(), self._scratch)
 
     def branch(self) -> XMemPropagator:
         """Another one in the same state, to go on by itself."""
-        other = XMemPropagator(self._network, self._rules, self._parts, self._bank.branch())
+        other = XMemPropagator(self._network, self._rules, self._parts, self._bank.branch(), self._scratch)
         other._objects = {name: replace(followed) for name, followed in self._objects.items()}
         other._found, other._hidden = self._found, self._hidden
         return other
@@ -213,13 +217,13 @@ class XMemPropagator:
         queries = keys.queries()
         groups = known_alike(list(self._bank.read(frame)), names)
         for known, members in sorted(groups, key=lambda group: -sum(len(one.keys) for one in group[0])):
-            affinity = attend(queries, torch.cat([one.keys.rows for one in known]), self._rules.top)
+            affinity = attend(queries, self._scratch.join([one.keys.rows for one in known]), self._rules.top)
             for one, usage in zip(known, affinity.usage().split([len(one.keys) for one in known]), strict=True):
                 if not one.permanent and id(one) not in counted:
                     one.count(usage)
                     counted.add(id(one))
             for name in members:
-                said[name] = affinity.read(torch.cat([one.values[name] for one in known]))
+                said[name] = affinity.read(self._scratch.join([one.values[name] for one in known]))
         return said
 
     def _combine(
