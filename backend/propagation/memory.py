@@ -8,7 +8,7 @@ ECCV 2022, call these working memory); what becomes of the older ones, its keepi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -140,6 +140,19 @@ class MemoryBank(Generic[Keys]):
             self._permanent[frame].values.pop(object_id, None)
             if not self._permanent[frame].values:
                 del self._permanent[frame]
+
+    def forget_last(self, frame: int, object_id: str) -> None:
+        """Drop what a propagated frame that was written last holds of an object."""
+        last = self._working[-1] if self._working else None
+        if last is not None and last.frame == frame and last.values.pop(object_id, None) is not None:
+            self._working = [memory for memory in self._working if memory.values]
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        """Give each of two objects what propagated frames hold of the other; what was consolidated stays."""
+        names = {one: other, other: one}
+        for memory in self._working:
+            if memory.frame in frames:
+                memory.values = {names.get(name, name): value for name, value in memory.values.items()}
 
     def fork(self) -> MemoryBank[Keys]:
         """A bank with the same permanent frames and rules, and no propagated frame."""

@@ -147,6 +147,19 @@ class Propagator(Protocol):
     def lose(self) -> None:
         """The picture has changed altogether (a cut): look for every object anew instead of following it."""
 
+    def deny(self, names: Collection[str]) -> None:
+        """What the last step found of objects is not they: nothing is remembered of it, and they are looked for."""
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        """Two objects have taken each other's place: each goes on as the other, and what is remembered of them from
+        frames on which they were propagated is exchanged. What was given stays.
+
+        Args:
+            one: an object that is followed.
+            other: another one.
+            frames: those since they met.
+        """
+
     def forget(self, names: Collection[str]) -> None:
         """Drop all that is remembered of objects; none is wanted again before it is given anew."""
 

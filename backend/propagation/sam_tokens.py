@@ -81,6 +81,7 @@ class _Finding:
 class _Seen:
     """What the last step found."""
 
+    frame: int
     encoding: Encoded
     keys: TokenKeys
     findings: Mapping[str, _Finding]
@@ -131,6 +132,21 @@ class SamTokenPropagator:
         for followed in self._objects.values():
             followed.lost = True
 
+    def deny(self, names: Collection[str]) -> None:
+        """Look for objects anew, without what the last step found."""
+        for name in names:
+            self._objects[name].lost = True
+            if self._seen is not None:
+                self._bank.forget_last(self._seen.frame, name)
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        """Let two objects go on as each other."""
+        first, second = self._objects[one], self._objects[other]
+        self._objects[one] = replace(second, least=first.least)
+        self._objects[other] = replace(first, least=second.least)
+        self._bank.exchange(one, other, frames)
+        self._seen = None  # which is called by the wrong names
+
     def forget(self, names: Collection[str]) -> None:
         """Drop all that is remembered of objects."""
         for name in names:
@@ -165,7 +181,7 @@ class SamTokenPropagator:
                 followed.probability = finding.probability
         seen = {name: finding for name, finding in findings.items() if not self._objects[name].lost}
         self._remember(frame, keys, {name: finding for name, finding in seen.items() if finding.reliable})
-        self._seen = _Seen(encoding, keys, seen)
+        self._seen = _Seen(frame, encoding, keys, seen)
         found = {name: finding.probability for name, finding in seen.items()}
         masks, qualities = self._masks(found, encoding), _judge(found, before)
         return {

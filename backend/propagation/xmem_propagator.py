@@ -144,6 +144,20 @@ class XMemPropagator:
         for followed in self._objects.values():
             followed.hidden, followed.mask = torch.zeros_like(followed.hidden), None
 
+    def deny(self, names: Collection[str]) -> None:
+        """Look for objects by memory alone, without what the last step found; their hidden states knew it too."""
+        for name in names:
+            followed = self._objects[name]
+            followed.hidden, followed.mask = torch.zeros_like(followed.hidden), None
+            if self._found is not None:
+                self._bank.forget_last(self._found.frame, name)
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        """Let two objects go on as each other."""
+        self._objects[one], self._objects[other] = self._objects[other], self._objects[one]
+        self._bank.exchange(one, other, frames)
+        self._found = None  # which is called by the wrong names
+
     def forget(self, names: Collection[str]) -> None:
         """Drop all that is remembered of objects."""
         for name in names:

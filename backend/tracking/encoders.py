@@ -36,11 +36,19 @@ class CachedEncoder(Generic[Made]):
 class Encoders:
     """What encodes a video's frames: for the segmenter, and for the propagator."""
 
+    video: Frames
+    cache: EncodingCache
     segmenting: CachedEncoder[Encoding]
     propagating: CachedEncoder[Any]
+
+    def looking(self, encoder: FrameEncoder | None) -> CachedEncoder[Any]:
+        """What encodes them for an embedder; without an ``encoder`` the segmenter's encodings serve."""
+        return self.segmenting if encoder is None else CachedEncoder(self.video, self.cache, encoder.encode)
 
     @classmethod
     def of(cls, video: Frames, cache: EncodingCache, segmenter: Segmenter, encoder: FrameEncoder | None) -> Encoders:
         """Encoders of a video; without an ``encoder`` the segmenter's encodings serve both."""
         segmenting = CachedEncoder(video, cache, segmenter.encode)
-        return cls(segmenting, segmenting if encoder is None else CachedEncoder(video, cache, encoder.encode))
+        return cls(
+            video, cache, segmenting, segmenting if encoder is None else CachedEncoder(video, cache, encoder.encode)
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 
 from backend.propagation.propagator import FrameEncoding, Propagation, Propagator
+from backend.tracking.guard import Guard
 from backend.tracking.plan import Pass
 from backend.tracking.refine import Refiner
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
@@ -34,6 +35,7 @@ class Follower:
         given: the prompted masks by frame and object.
         ahead: hands out the frames of a pass.
         refiner: refines what is propagated; by default it stays as it is.
+        guard: watches over the objects' identities; by default nobody does.
         wanted: which objects are still to be propagated on a frame, asked when its turn comes and shortly before; an
             object that is not is not asked about again before the next frame on which it was prompted.
     """
@@ -47,6 +49,7 @@ class Follower:
         ahead: Ahead = read_ahead,
         refiner: Refiner | None = None,
         wanted: Wanted = _as_planned,
+        guard: Guard | None = None,
     ) -> None:
         self._video = video
         self._encode = encode
@@ -55,12 +58,16 @@ class Follower:
         self._ahead = ahead
         self._refiner = refiner
         self._wanted = wanted
+        self._guard = guard
         self._shots = Shots(video)
         self._missing: set[str] = set()
         self._skipped: list[tuple[int, ImageArray, frozenset[str]]] = []
 
     def follow(self, route: Pass) -> Generator[FrameResult, None, None]:
-        """Results in the order of the pass; frames on which nothing was found may come late, but all come."""
+        """Results in the order of the pass; frames on which nothing was found may come late, but all come.
+
+        Where identities were put right, earlier frames are told again.
+        """
         previous: int | None = None
         frames = self._ahead(self._video, (frame for frame in route.frames if self._wanted(route, frame)))
         try:
@@ -78,6 +85,8 @@ class Follower:
                 if cut:
                     self._propagator.lose()
                     self._missing |= wanted
+                    if self._guard is not None:
+                        self._guard.cut()
                 previous = frame
                 if (
                     not (cut or opened or frame == route.frames[-1])
@@ -88,7 +97,7 @@ class Follower:
                     continue
                 found = self._step(frame, image, wanted)
                 yield from self._catch_up(search=not wanted <= self._missing and not cut)
-                yield found
+                yield from found
         finally:
             frames.close()
         yield from self._catch_up(search=False)
@@ -100,12 +109,17 @@ class Follower:
             encoding = self._encode(before, self._video.frame(before))
             self._propagator.step(before, encoding, started, ())
             self._missing -= started.keys()
+            if self._guard is not None:
+                self._guard.given(started)
         return bool(started)
 
-    def _step(self, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
-        result = self._propagate(self._propagator, frame, image, wanted)
-        self._missing = (self._missing - wanted) | _absent(result)
-        return result
+    def _step(self, frame: int, image: ImageArray, wanted: frozenset[str]) -> list[FrameResult]:
+        """Results of frames that are told otherwise now, and at last that of this frame."""
+        found = [self._propagate(self._propagator, frame, image, wanted)]
+        if self._guard is not None:
+            found = self._guard.watch(self._propagator, frame, image, found[0])
+        self._missing = (self._missing - wanted) | _absent(found[-1])
+        return found
 
     def _propagate(self, propagator: Propagator, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
         encoding = self._encode(frame, image)

@@ -8,14 +8,17 @@ from types import MappingProxyType
 from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Segmenter
+from backend.tracking.appearance import AppearanceMatcher
 from backend.tracking.detected import DetectionFollower
 from backend.tracking.detector import GivenBoxes
 from backend.tracking.encoders import Encoders
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
+from backend.tracking.guard import Guard
 from backend.tracking.initial import initial_masks, recall
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
+from backend.tracking.looks import Looks
 from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, take_turns
 from backend.tracking.refine import Refiner, RefineRules
@@ -35,6 +38,8 @@ class VideoTracker:
         encoder: encodes frames for the propagator; without one it takes the segmenter's encodings.
         ahead: hands out the frames of a pass; by default a thread decodes the next ones meanwhile.
         refining: when prompted objects' masks are refined on the way; by default never.
+        looks: what tells objects apart: it guards the identities of prompted objects, and knows detected ones again.
+            Without it neither is done.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class VideoTracker:
         encoder: FrameEncoder | None = None,
         ahead: Ahead = read_ahead,
         refining: RefineRules | None = None,
+        looks: Looks | None = None,
     ) -> None:
         self._segmenter = segmenter
         self._encoder = encoder
@@ -53,6 +59,7 @@ class VideoTracker:
         self._cache = cache
         self._ahead = ahead
         self._refining = refining
+        self._looks = looks
 
     def track(
         self,
@@ -102,7 +109,7 @@ class VideoTracker:
         detections: Mapping[int, Sequence[Detection]],
         *,
         rules: Rules = DEFAULT_RULES,
-        match: Matcher = match_by_overlap,
+        match: Matcher | None = None,
         labels: Labels | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
@@ -112,7 +119,7 @@ class VideoTracker:
             video: the frames.
             detections: by frame. An empty sequence says that there is nothing; a frame without any was not looked at.
             rules: when tracks begin, continue and end.
-            match: tells which detection shows which object.
+            match: tells which detection shows which object; by default overlap does, and looks where there are any.
             labels: takes in what the detections say of their objects; one of its own for each call.
             cancelled: asked between frames; True ends the results.
 
@@ -127,7 +134,14 @@ class VideoTracker:
         for frame in detections:
             check_index(frame, len(video), video.path.name)
         follower = DetectionFollower(
-            video, self._encoders(video), self._segmenter, self._new_propagator(), rules, match, self._ahead, labels
+            video,
+            self._encoders(video),
+            self._segmenter,
+            self._new_propagator(),
+            rules,
+            match or self._matcher(),
+            self._ahead,
+            labels,
         )
         return _finish([follower.follow(GivenBoxes(detections))], cancelled)
 
@@ -143,6 +157,7 @@ class VideoTracker:
         propagator = self._new_propagator()
         given: dict[int, dict[str, BoolArray]] = {}
         known = {frame: _known(frame, prompts, before) for frame, prompts in marked.items()}
+        guard = None if self._looks is None else Guard(self._looks, encoders.looking(self._looks.encoder), video.fps)
         # What is known helps to make out what is new.
         for frame in sorted(marked, key=lambda frame: (len(known[frame]) < len(marked[frame]), frame)):
             if cancelled():
@@ -157,6 +172,8 @@ class VideoTracker:
                 masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts, recalled)
             given[frame] = {name: mask for name, (mask, _) in masks.items()} | known[frame]
             propagator.step(frame, encoding, given[frame], ())
+            if guard is not None:
+                guard.teach(frame, image, given[frame])
             if masks:
                 yield FrameResult(
                     frame,
@@ -171,13 +188,20 @@ class VideoTracker:
         ways = []
         for route in fusion.passes():
             fork = propagator.fork()
-            follower = Follower(video, encoders.propagating, fork, given, self._ahead, refiner, fusion.wanted)
+            watch = None if guard is None else guard.fork()
+            follower = Follower(video, encoders.propagating, fork, given, self._ahead, refiner, fusion.wanted, watch)
             ways.append(_seen(fusion, route, follower))
         yield from _finish(ways, cancelled)
         if not cancelled():
             yield from fusion.settle()
         if refiner is not None:
             refiner.report()
+
+    def _matcher(self) -> Matcher:
+        looks = self._looks
+        if looks is None:
+            return match_by_overlap
+        return AppearanceMatcher(looks.embedder, looks.calibration, encoder=looks.encoder)
 
     def _encoders(self, video: Frames) -> Encoders:
         return Encoders.of(video, self._cache, self._segmenter, self._encoder)

@@ -1,0 +1,305 @@
+"""Watches that objects which are propagated together keep their identities.
+
+A propagator knows objects by their places and by what memory holds of them; where two of them cross, it may go on with
+each under the other's name, and what it finds after an absence may be somebody else. What objects look like, as an
+embedder says it, tells: two that met are compared with what they looked like before once they are apart, and one that
+comes back is compared with what it looked like before it went. The paper's tracker (MASA, Li et al., CVPR 2024) has no
+masks to put right; the rules are ours, and measured in ``docs/association.md``.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.association.identity import Gallery, same, swapped
+from backend.propagation.propagator import Propagator
+from backend.tracking.looks import Looks
+from backend.tracking.swaps import generalised_iou
+from backend.tracks import BoolArray, Box, FrameResult, ImageArray, Mask, Observation
+
+Encode = Callable[[int, ImageArray], Any]
+
+
+@dataclass(frozen=True)
+class GuardRules:
+    """When looks count, and what they decide.
+
+    Attributes:
+        sure: the least score of a mask whose looks count.
+        near: objects touch where the gap between their boxes is less than this part of the smaller one's side.
+        swap: the probability from which two objects are taken to have been exchanged, and below one minus which they
+            are taken not to have been.
+        views: so many looks of either are taken at most before that is settled,
+        apart: so many seconds apart.
+        again: below this probability what comes back is somebody else.
+        patience: seconds after which nothing is settled any more.
+    """
+
+    sure: float = 0.5
+    near: float = 0.1
+    swap: float = 0.9
+    views: int = 3
+    apart: float = 0.12
+    again: float = 0.2
+    patience: float = 10.0
+
+
+@dataclass(eq=False)
+class _Contact:
+    """Two objects that met: where they were closest, what was found of them since, and what they look like now."""
+
+    apart: float
+    closest: float = -math.inf
+    frame: int = 0
+    told: dict[int, dict[str, Observation]] = field(default_factory=dict)
+    after: dict[str, Gallery] = field(default_factory=dict)
+
+    def touch(self, frame: int, closeness: float) -> None:
+        """They are near one another on this frame."""
+        self.after = {}
+        if closeness >= self.closest:
+            self.closest, self.frame, self.told = closeness, frame, {}
+
+    def look(self, name: str, second: float, view: Tensor) -> None:
+        """What one of them looks like since they parted."""
+        self.after.setdefault(name, Gallery(apart=self.apart)).add(second, view)
+
+    def due(self, name: str, second: float, views: int) -> bool:
+        """Whether another look at one of them is needed."""
+        return name not in self.after or (len(self.after[name]) < views and self.after[name].due(second))
+
+
+class Guard:
+    """Watches over one pass of a propagator.
+
+    Args:
+        looks: what tells objects apart.
+        encode: encodes a frame for the embedder, or recalls its encoding.
+        fps: frames per second.
+        rules: when looks count, and what they decide.
+    """
+
+    def __init__(self, looks: Looks, encode: Encode, fps: float, rules: GuardRules | None = None) -> None:
+        self._looks = looks
+        self._encode = encode
+        self._fps = fps
+        self._rules = rules or GuardRules()
+        self._galleries: dict[str, Gallery] = {}
+        self._absent: set[str] = set()
+        self._contacts: dict[tuple[str, str], _Contact] = {}
+
+    def fork(self) -> Guard:
+        """Another one that knows what objects look like so far, for another pass."""
+        other = Guard(self._looks, self._encode, self._fps, self._rules)
+        other._galleries = {name: copy.copy(gallery) for name, gallery in self._galleries.items()}
+        return other
+
+    def teach(self, frame: int, image: ImageArray, masks: Mapping[str, BoolArray]) -> None:
+        """Learn for good what objects look like, as a human showed it: masks ``bool (H, W)`` by object."""
+        shown = {
+            name: (box, mask) for name, mask in masks.items() if (box := Mask.from_array(mask).solid_box) is not None
+        }
+        for name, view in self._embed(frame, image, shown).items():
+            self._gallery(name).add(frame / self._fps, view, lasting=True)
+
+    def given(self, names: Collection[str]) -> None:
+        """A human has just shown where objects are: whatever was in doubt about them is not any more."""
+        self._absent -= set(names)
+        self._drop(names)
+
+    def cut(self) -> None:
+        """Nothing is where it was: whatever is found next has come back."""
+        self._absent |= self._galleries.keys()
+        self._contacts.clear()
+
+    def watch(self, propagator: Propagator, frame: int, image: ImageArray, result: FrameResult) -> list[FrameResult]:
+        """Look at what a propagator found on a frame, and put right, in it too, what is wrong with the identities.
+
+        Args:
+            propagator: the one that found it.
+            frame: the frame's index.
+            image: RGB ``uint8 (H, W, 3)``.
+            result: the frame's.
+
+        Returns:
+            what replaces it, the last of them for this frame; others, for frames told before, come first.
+        """
+        result = self._check_returns(propagator, frame, image, result)
+        seen = {one.object_id: one for one in result.observations}
+        boxes = {name: box for name, one in seen.items() if (box := one.box) is not None}
+        touching = self._meet(frame, seen, boxes)
+        self._look(frame, image, seen, boxes, touching)
+        return self._settle(propagator, frame, result)
+
+    def _check_returns(self, propagator: Propagator, frame: int, image: ImageArray, result: FrameResult) -> FrameResult:
+        """Deny what came back if it looks like somebody else."""
+        back = {
+            one.object_id: (box, one.mask.array())
+            for one in result.observations
+            if one.object_id in self._absent
+            and one.mask is not None
+            and (box := one.box) is not None
+            and len(self._galleries.get(one.object_id, ()))
+        }
+        denied = {}
+        for name, view in self._embed(frame, image, back).items():
+            alike = float(same(self._galleries[name], view[None], self._looks.calibration)[0])
+            if alike < self._rules.again:
+                denied[name] = Observation(name, frame, None, 1 - alike)
+        if denied:
+            propagator.deny(denied)
+            result = FrameResult(frame, tuple(denied.get(one.object_id, one) for one in result.observations))
+        for one in result.observations:
+            (self._absent.discard if one.present else self._absent.add)(one.object_id)
+        return result
+
+    def _meet(self, frame: int, seen: Mapping[str, Observation], boxes: Mapping[str, Box]) -> set[str]:
+        """Note which objects touch, and what was found of those that did; returns those that touch another one."""
+        touching: set[str] = set()
+        for pair in combinations(sorted(seen), 2):
+            if all(name in boxes for name in pair) and self._near(boxes[pair[0]], boxes[pair[1]]):
+                touching.update(pair)
+                if all(len(self._galleries.get(name, ())) for name in pair):
+                    contact = self._contacts.setdefault(pair, _Contact(self._rules.apart))
+                    contact.touch(frame, generalised_iou(boxes[pair[0]], boxes[pair[1]]))
+        for pair, contact in list(self._contacts.items()):
+            if all(name in seen for name in pair):
+                contact.told[frame] = {name: seen[name] for name in pair}
+            if abs(frame - contact.frame) > self._rules.patience * self._fps or not all(name in seen for name in pair):
+                del self._contacts[pair]
+        return touching
+
+    def _near(self, one: Box, other: Box) -> bool:
+        gap = max(max(one[0], other[0]) - min(one[2], other[2]), max(one[1], other[1]) - min(one[3], other[3]))
+        side = min(one[2] - one[0], one[3] - one[1], other[2] - other[0], other[3] - other[1])
+        return gap < self._rules.near * side
+
+    def _look(
+        self,
+        frame: int,
+        image: ImageArray,
+        seen: Mapping[str, Observation],
+        boxes: Mapping[str, Box],
+        touching: Collection[str],
+    ) -> None:
+        """Learn what objects look like that are alone: in a contact that is to be settled, or for later."""
+        second = frame / self._fps
+        wanted = {}
+        for name, box in boxes.items():
+            mask = seen[name].mask
+            if mask is None or name in touching or seen[name].score < self._rules.sure:
+                continue
+            mine = self._of(name)
+            due = (
+                any(contact.due(name, second, self._rules.views) for contact in mine)
+                if mine
+                else self._gallery(name).due(second)
+            )
+            if due:
+                wanted[name] = box, mask.array()
+        for name, view in self._embed(frame, image, wanted).items():
+            for contact in self._of(name):
+                contact.look(name, second, view)
+            if not self._of(name):
+                self._gallery(name).add(second, view)
+
+    def _settle(self, propagator: Propagator, frame: int, result: FrameResult) -> list[FrameResult]:
+        """Exchange the tracks of objects that look like each other since they met, and doubt what cannot be told."""
+        earlier: dict[int, FrameResult] = {}
+        for pair in list(self._contacts):
+            contact = self._contacts.get(pair)  # an exchange drops others of the same objects
+            if contact is None:
+                continue
+            present = [name for name in pair if contact.told.get(frame, {}).get(name, _NOBODY).present]
+            if not present or any(name not in contact.after for name in present):
+                continue
+            probability = self._swapped(pair, {name: contact.after[name] for name in present})
+            undecided = 1 - self._rules.swap < probability < self._rules.swap
+            if undecided and any(len(contact.after[name]) < self._rules.views for name in present):
+                continue
+            if probability >= self._rules.swap:
+                propagator.exchange(*pair, contact.told.keys())
+                self._absent = {_other(pair, name) for name in self._absent}
+                self._drop(pair)
+            else:
+                del self._contacts[pair]
+                if probability < 0.5:
+                    self._adopt(contact)
+            if probability > 1 - self._rules.swap:
+                for at, found in _retold(pair, contact, probability, exchange=probability >= self._rules.swap):
+                    base = result if at == frame else earlier.get(at, FrameResult(at, ()))
+                    kept = [one for one in base.observations if one.object_id not in pair]
+                    merged = FrameResult(at, tuple(sorted([*kept, *found], key=lambda one: one.object_id)))
+                    if at == frame:
+                        result = merged
+                    else:
+                        earlier[at] = merged
+        return [*earlier.values(), result]
+
+    def _swapped(self, pair: tuple[str, str], after: Mapping[str, Gallery]) -> float:
+        """The probability that two objects have taken each other's place; of one that is gone nothing is known."""
+        if len(after) == 2:
+            return swapped(
+                [self._galleries[name] for name in pair], [after[name] for name in pair], self._looks.calibration
+            )
+        ((name, gallery),) = after.items()
+        views = gallery.views
+        own, others = (float(self._galleries[key].similarity(views).mean()) for key in (name, _other(pair, name)))
+        return 1 / (1 + math.exp(-self._looks.calibration.swap * 2 * (others - own)))
+
+    def _adopt(self, contact: _Contact) -> None:
+        for name, gallery in contact.after.items():
+            for second, view in zip(gallery.seconds, gallery.views, strict=True):
+                self._gallery(name).add(second, view)
+
+    def _of(self, name: str) -> list[_Contact]:
+        return [contact for pair, contact in self._contacts.items() if name in pair]
+
+    def _drop(self, names: Collection[str]) -> None:
+        self._contacts = {pair: one for pair, one in self._contacts.items() if not set(pair) & set(names)}
+
+    def _gallery(self, name: str) -> Gallery:
+        return self._galleries.setdefault(name, Gallery())
+
+    def _embed(self, frame: int, image: ImageArray, shown: Mapping[str, tuple[Box, BoolArray]]) -> dict[str, Tensor]:
+        """What objects look like, by name."""
+        if not shown:
+            return {}
+        boxes = torch.tensor([box for box, _ in shown.values()], dtype=torch.float32)
+        found = self._looks.embedder.embed(self._encode(frame, image), boxes, [mask for _, mask in shown.values()])
+        return dict(zip(shown, found, strict=True))
+
+
+_NOBODY = Observation("", 0, None, 0.0)
+
+
+def _other(pair: tuple[str, str], name: str) -> str:
+    """The other one of a pair; whoever is not of it stays."""
+    return {pair[0]: pair[1], pair[1]: pair[0]}.get(name, name)
+
+
+def _retold(
+    pair: tuple[str, str], contact: _Contact, probability: float, *, exchange: bool
+) -> list[tuple[int, list[Observation]]]:
+    """What is told now of two objects on the frames since they were closest, and how sure that is."""
+    sure = probability if exchange else 1 - probability
+    return [
+        (
+            frame,
+            [
+                replace(
+                    one, object_id=_other(pair, one.object_id) if exchange else one.object_id, score=one.score * sure
+                )
+                for one in found.values()
+            ],
+        )
+        for frame, found in contact.told.items()
+    ]
