@@ -12,6 +12,7 @@ ACTIONS = {
     "davis": "region similarity J and contour accuracy F, in DAVIS's layout",
     "mot": "HOTA, IDF1 and MOTA of several objects, in MOTChallenge's layout",
     "effort": "keyframes that an annotator draws until the tracks are good, beside linear interpolation's",
+    "compose": "scenes in which several objects cross, made of sequences in DAVIS's layout, to measure on",
 }
 
 
