@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
+from backend.cli.detections import add_score_options, rules_from
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.cli.sequences import INCOMPLETE, OVERLAYS, Evaluation, names, number
@@ -69,19 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a file of detections, or a directory with NAME.txt for each sequence (default: NAME/det/det.txt)",
     )
-    parser.add_argument(
-        "--sure",
-        type=_score,
-        metavar="SCORE",
-        help="the least score of a detection that begins a track or sets one right "
-        f"(default: {DEFAULT_RULES.confident})",
-    )
-    parser.add_argument(
-        "--weak",
-        type=_score,
-        metavar="SCORE",
-        help=f"the least score of a detection that continues a track (default: {DEFAULT_RULES.weak})",
-    )
+    add_score_options(parser)
     parser.add_argument("--classes", type=_classes, metavar="N,...", help="the classes that count, by their numbers")
     parser.add_argument("--limit", type=number(2), metavar="N", help="track the first N frames of each sequence only")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
@@ -194,11 +182,7 @@ def _rules(args: argparse.Namespace) -> Rules:
             if getattr(args, option) is not None:
                 raise SettingsError(f"--{option} is for --given {DETECTIONS}; give that, or leave it out")
         return DEFAULT_RULES
-    sure = DEFAULT_RULES.confident if args.sure is None else args.sure
-    weak = min(DEFAULT_RULES.weak, sure) if args.weak is None else args.weak
-    if weak > sure:
-        raise SettingsError(f"--weak {weak:g} is above --sure {sure:g}; what begins a track must continue it as well")
-    return replace(DEFAULT_RULES, confident=sure, weak=weak)
+    return rules_from(args)
 
 
 def _drawn(result: SequenceResult) -> list[TrackedObject]:
@@ -209,13 +193,3 @@ def _classes(text: str) -> list[int]:
     if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no list of classes; write their numbers, such as 1,3")
     return sorted({int(part) for part in text.split(",")})
-
-
-def _score(text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        raise argparse.ArgumentTypeError(f"{text!r} is no score; give a number, on the detector's scale")
-    return score

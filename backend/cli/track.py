@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,13 +15,14 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
+from backend.cli import prompts, track_by
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, frame_rate, settings_from
-from backend.cli.prompts import SYNTAX, PromptRequest, labels_of, parse_prompt, read_prompts
 from backend.cli.summary import DOUBTFUL, describe, ranges, region_texts
+from backend.cli.track_by import Way
 from backend.errors import SettingsError
 from backend.export.label_studio import format_task, write_tasks
-from backend.export.masks import check_count, write_masks
+from backend.export.masks import MOST_OBJECTS, write_masks
 from backend.export.overlay import write_overlay
 from backend.export.results import ResultsDirectory, write_text
 from backend.export.track_results import (
@@ -38,14 +39,12 @@ from backend.export.tracked import TrackedObject, tracked_frames
 from backend.labelstudio.config import DIRECTIONS, VideoConfig, parse_config
 from backend.service.engine import Tracker, choose, tracker_factory
 from backend.service.timeline import Timeline
-from backend.tracking.plan import by_frame, clamp_span
-from backend.tracking.stretches import find_stretches
-from backend.tracks import Direction, Prompt, Track
 from backend.video.reader import VideoReader
 
 HELP = "Track objects through a video file: masks, a task to import into Label Studio, and a video to look at."
 LABEL_CONFIG = Path(__file__).resolve().parents[2] / "labelstudio_config" / "video_boxes.xml"
 INTERRUPTED = 130
+NOTHING = 1
 OUTPUTS = f"""\
 in the directory --out:
   {MASKS}/00000.png    for each tracked frame, by its number from 0: an indexed image, the value of a pixel the
@@ -64,13 +63,12 @@ log = logging.getLogger(__name__)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f"{SYNTAX}\n{OUTPUTS}"
+    parser.epilog = f"{prompts.SYNTAX}\n{track_by.SYNTAX}\n{OUTPUTS}"
     parser.add_argument("video", type=Path, metavar="VIDEO", help="a video file")
-    parser.add_argument("--prompt", action="append", default=[], metavar="PROMPT", help="an object on a frame, below")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="a JSON file with more of them")
+    track_by.add_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the results, new")
     parser.add_argument("--force", action="store_true", help="replace earlier results in --out")
-    parser.add_argument("--direction", choices=DIRECTIONS, default="both", help="from the prompts (default: both)")
+    parser.add_argument("--direction", choices=DIRECTIONS, help="from the prompts (default: both)")
     parser.add_argument("--span", type=_span, metavar="FIRST-LAST", help="frames to track (default: all)")
     parser.add_argument("--no-masks", action="store_true", help=f"leave out {MASKS}/ and {NUMBERS}")
     parser.add_argument("--no-overlay", action="store_true", help=f"leave out {OVERLAY}")
@@ -107,65 +105,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Track, write, and say what came of it; 130 where Ctrl-C ended it early."""
+    """Track, write, and say what came of it; 130 where Ctrl-C ended it early, 1 where nothing was found."""
     settings = settings_from(args)
-    requests = [parse_prompt(text) for text in args.prompt]
-    requests += read_prompts(args.prompts) if args.prompts else []
-    labels = labels_of(requests)
+    request = track_by.request_from(args)
     config = _read_config(args.label_config)
-    if not args.no_masks:
-        check_count(len(labels))
     with VideoReader(args.video) as video:
-        plan = _plan(video, requests, args.span, args.direction)
+        way = request(video)
         timeline = Timeline.of(video, _declared_rate(args.frame_rate, config, video.fps))
-        _warn(timeline, labels, config)
-        objects = [
-            TrackedObject(
-                name, label, tuple(prompt for prompt in plan.prompts if prompt.object_id == name), Track(name)
-            )
-            for name, label in labels.items()
-        ]
+        _warn(timeline, way.labels, config)
         with ResultsDirectory(args.out, NAMES, force=args.force) as results:
             choice = choose(settings)
             tracker = tracker_factory(settings, choice)()
             version = f"keytrack-{__version__}-{choice.name}"
-            work = _Work(args, config, timeline, plan, objects, version, settings.keyframe_iou)
+            work = _Work(args, config, timeline, way, version, settings.keyframe_iou)
             with Interrupts() as interrupts, logging_redirect_tqdm():
                 return _carry_out(work, tracker, video, results, interrupts)
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
-    """What to track; ``frames`` is on how many frames there will be results."""
-
-    prompts: list[Prompt]
-    span: tuple[int, int]
-    direction: Direction
-    frames: int
-
-
-@dataclass(frozen=True, eq=False)
 class _Work:
-    """What was asked, and the objects with what was found so far."""
+    """What was asked, and how it is done."""
 
     args: argparse.Namespace
     config: VideoConfig
     timeline: Timeline
-    plan: _Plan
-    objects: list[TrackedObject]
+    way: Way
     model_version: str
     keyframe_iou: float
-
-
-def _plan(
-    video: VideoReader, requests: Sequence[PromptRequest], span: tuple[int, int] | None, direction: Direction
-) -> _Plan:
-    """Check everything that can be checked before the models are loaded."""
-    prompts = [request.load(video.width, video.height) for request in requests]
-    marked = by_frame(prompts)
-    reach = clamp_span(span, prompts, len(video))
-    frames = {frame for stretch in find_stretches(prompts, reach, direction) for frame in stretch.frames}
-    return _Plan(prompts, reach, direction, len(frames | marked.keys()))
 
 
 def _carry_out(
@@ -175,35 +141,30 @@ def _carry_out(
         _track(work, tracker, video, lambda: interrupts.asked)
     except Exception as error:
         # What took an hour is not lost with what comes after it.
-        if tracked_frames(work.objects):
+        if tracked_frames(work.way.objects()):
             _write(work, video, results, f"stopped by an error ({error})", lambda: True)
         raise
-    if interrupts.asked and not tracked_frames(work.objects):
-        print("interrupted before any frame was tracked; nothing was written")
-        return INTERRUPTED
+    if not tracked_frames(work.way.objects()):
+        if interrupts.asked:
+            print("interrupted before any frame was tracked; nothing was written")
+            return INTERRUPTED
+        print("no object was found; nothing was written")
+        return NOTHING
     _write(work, video, results, "interrupted" if interrupts.asked else None, lambda: interrupts.asked)
     return INTERRUPTED if interrupts.asked else 0
 
 
 def _track(work: _Work, tracker: Tracker, video: VideoReader, cancelled: Callable[[], bool]) -> None:
-    tracks = {item.id: item.track for item in work.objects}
-    plan = work.plan
-    found = tracker.track(video, plan.prompts, span=plan.span, direction=plan.direction, cancelled=cancelled)
-    told: set[int] = set()
-    with tqdm(total=plan.frames, desc="tracking", unit="frame", disable=None) as bar:
-        for result in found:
-            for observation in result.observations:
-                tracks[observation.object_id].add(observation)
-            if result.frame not in told:  # what is found later replaces it
-                told.add(result.frame)
-                bar.update()
+    with tqdm(total=work.way.frames, desc="tracking", unit="frame", disable=None) as bar:
+        for _ in work.way.run(tracker, video, cancelled):
+            bar.update()
 
 
 def _write(
     work: _Work, video: VideoReader, results: ResultsDirectory, stopped: str | None, cancelled: Callable[[], bool]
 ) -> None:
     """Write the results and print a summary; ``stopped`` says why there are no more."""
-    args, objects, timeline = work.args, work.objects, work.timeline
+    args, objects, timeline = work.args, work.way.objects(), work.timeline
     task = format_task(
         objects,
         config=work.config,
@@ -216,14 +177,16 @@ def _write(
     )
     write_tasks(results.path(TASKS), [task])
     write_video_file(results.path(VIDEO), video, tracked_frames(objects))
-    if not args.no_masks:
-        write_masks(results.path(MASKS), results.path(NUMBERS), objects, timeline.size)
     missing = []
+    if not args.no_masks and len(objects) > MOST_OBJECTS:  # what was detected is counted only now
+        missing.append(f"{MASKS} were not written: they hold {MOST_OBJECTS} objects, and {len(objects)} were found")
+    elif not args.no_masks:
+        write_masks(results.path(MASKS), results.path(NUMBERS), objects, timeline.size)
     if stopped is not None:
-        first, last = work.plan.span
+        first, last = work.way.span
         done = ranges(tracked_frames(objects))
         missing.append(f"{stopped}: of the frames {first}-{last} only {done} were tracked")
-    if not args.no_overlay and not _draw(work, video, results.path(OVERLAY), cancelled):
+    if not args.no_overlay and not _draw(objects, video, results.path(OVERLAY), cancelled):
         missing.append(f"{OVERLAY} was not drawn")
     if missing:
         write_text(results.path(INCOMPLETE), "".join(line + "\n" for line in missing))
@@ -236,14 +199,14 @@ def _write(
     print(f"frames count from 0; results in {args.out}")
 
 
-def _draw(work: _Work, video: VideoReader, path: Path, cancelled: Callable[[], bool]) -> bool:
+def _draw(objects: Sequence[TrackedObject], video: VideoReader, path: Path, cancelled: Callable[[], bool]) -> bool:
     """Draw the overlay; False where it was given up."""
     if cancelled():
         return False
-    frames = tracked_frames(work.objects)
+    frames = tracked_frames(objects)
     with tqdm(total=frames[-1] - frames[0] + 1, desc="drawing", unit="frame", disable=None) as bar:
         return write_overlay(
-            path, video, work.objects, doubtful=DOUBTFUL, advance=lambda: _advance(bar), cancelled=cancelled
+            path, video, objects, doubtful=DOUBTFUL, advance=lambda: _advance(bar), cancelled=cancelled
         )
 
 
@@ -280,10 +243,10 @@ def _read_config(path: Path) -> VideoConfig:
         raise SettingsError(f"--label-config {path}: cannot be read ({error}); give the project's own") from error
 
 
-def _warn(timeline: Timeline, labels: Mapping[str, str | None], config: VideoConfig) -> None:
+def _warn(timeline: Timeline, labels: Sequence[str], config: VideoConfig) -> None:
     for sentence in timeline.clock.warnings:  # those of the file were logged when it was opened
         log.warning("%s", sentence)
-    unknown = sorted({label for label in labels.values() if label is not None} - set(config.labels))
+    unknown = [label for label in labels if label not in config.labels]
     if unknown:
         log.warning(
             "the labeling configuration has no label %s, only %s; Label Studio's project needs it",

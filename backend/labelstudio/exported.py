@@ -110,8 +110,8 @@ def parse_task(raw: object, path: str, number: int) -> Task:
         ]
     except PayloadError as error:
         raise PayloadError(f"{_place(task.id, path)}: {error}", error.path) from error
-    annotation = max((entry for entry in annotations if not entry[1].was_cancelled), key=_standing, default=None)
-    prediction = max(predictions, key=_standing, default=None)
+    annotation = max((entry for entry in annotations if not entry[1].was_cancelled), key=standing, default=None)
+    prediction = max(predictions, key=standing, default=None)
     return Task(
         id=task.id,
         name=str(number) if task.id is None else task.id,
@@ -134,8 +134,8 @@ def _labelling(entry: tuple[int, AnnotationItem] | None, path: str) -> Labelling
     return Labelling(item.result or (), f"{path}[{index}].result".removeprefix("."))
 
 
-def _standing(entry: tuple[int, AnnotationItem]) -> tuple[bool, datetime, int]:
-    """The higher counts; of two alike the later in the list."""
+def standing(entry: tuple[int, AnnotationItem]) -> tuple[bool, datetime, int]:
+    """Sorts a task's annotations, or its predictions, with their positions in the list: the one that counts is last."""
     index, item = entry
     return bool(item.ground_truth), _time(item.updated_at or item.created_at), index
 

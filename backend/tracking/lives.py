@@ -24,6 +24,7 @@ class Rules:
         near: seconds for which an object that was not found is taken to be where it was last.
         patience: seconds for which an object is followed that no detection meets.
         at_once: one detection makes an object; otherwise it must be detected twice.
+        complete: what was not detected on a frame that was looked at was missed there; otherwise that says nothing.
     """
 
     confident: float = 0.5
@@ -33,6 +34,7 @@ class Rules:
     near: float = 0.5
     patience: float = 2.0
     at_once: bool = False
+    complete: bool = True
 
 
 DEFAULT_RULES = Rules()
@@ -131,7 +133,7 @@ class Lives:
                 self._ended.pop(name, None)
                 released += life.held
                 life.held = []
-            elif life.met < frame:
+            elif life.met < frame and self._rules.complete:
                 life.misses += 1
                 overdue = frame - life.met > self._rules.patience * self._fps
                 if life.misses >= _MISSES and (overdue or not life.confirmed):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 
 from backend.tracking.fusion import AGREE_IOU, overlap
+from backend.tracking.labels import Labels
+from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.stretches import Before, find_stretches
-from backend.tracks import Box, Direction, FrameResult, Mask, Observation, Prompt
+from backend.tracks import Box, Detection, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.reader import VideoReader
 
 PATIENCE = 30.0  # seconds until a test gives up; nothing waits this long unless it is broken
@@ -19,13 +21,15 @@ PATIENCE = 30.0  # seconds until a test gives up; nothing waits this long unless
 
 @dataclass
 class Call:
-    """One call of ``track``: what was asked, and the frames that were taken by the caller so far."""
+    """One call: what was asked, and the frames that were taken by the caller so far."""
 
     prompts: list[Prompt]
     direction: dict[str, Direction]
     before: dict[str, Before] = field(default_factory=dict)
     frames: list[int] = field(default_factory=list)
     ended: bool = False
+    detections: dict[int, Sequence[Detection]] = field(default_factory=dict)
+    rules: Rules = DEFAULT_RULES
 
     def boxes_of(self, object_id: str) -> dict[int, Box]:
         """The prompts' boxes of one object by frame."""
@@ -86,6 +90,48 @@ class FakeTracker:
                     raise self.fails_at[frame]
                 yield FrameResult(frame, tuple(self._observe(call, name, frame, video) for name in present))
                 with self._changed:  # the caller came back for more: it has dealt with this frame
+                    call.frames.append(frame)
+                    self._changed.notify_all()
+        finally:
+            with self._changed:
+                call.ended = True
+                self._changed.notify_all()
+
+    def track_detections(
+        self,
+        video: VideoReader,
+        detections: Mapping[int, Sequence[Detection]],
+        *,
+        rules: Rules = DEFAULT_RULES,
+        labels: Labels | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[FrameResult]:
+        """What is detected on the first frame that has anything becomes an object each, from there to the end."""
+        first = min((frame for frame, found in detections.items() if found), default=0)
+        boxes = {str(number): one for number, one in enumerate(detections.get(first, ()), start=1)}
+        prompts = [Prompt(name, first, one.box) for name, one in boxes.items()]
+        call = Call(prompts, {}, detections=dict(detections), rules=rules)
+        for name, one in boxes.items():
+            if labels is not None:
+                labels.add(name, one)
+        yield from self._forwards(call, list(boxes), first, video, cancelled)
+
+    def _forwards(
+        self, call: Call, names: Sequence[str], first: int, video: VideoReader, cancelled: Callable[[], bool]
+    ) -> Iterator[FrameResult]:
+        """A result for each frame, in order."""
+        with self._changed:
+            self.calls.append(call)
+            self._changed.notify_all()
+        try:
+            for frame in range(len(video)):
+                if not self._permitted(cancelled):
+                    return
+                if frame in self.fails_at:
+                    raise self.fails_at[frame]
+                seen = [self._observe(call, name, frame, video) for name in names] if frame >= first else []
+                yield FrameResult(frame, tuple(replace(one, human=False) for one in seen))
+                with self._changed:
                     call.frames.append(frame)
                     self._changed.notify_all()
         finally:

@@ -330,3 +330,12 @@ def test_where_one_detection_is_enough_it_makes_an_object() -> None:
     assert Room(5).track(once) == {}
     tracks = Room(5).track(once, rules=Rules(at_once=True))
     assert {name: sorted(found) for name, found in tracks.items()} == {"1": [2, 3, 4]}
+
+
+def test_where_detections_are_not_all_there_is_a_frame_without_one_says_nothing() -> None:
+    """As keyframes of several objects, each with its own frames."""
+    detections = {0: [Detection(LEFT, 0.9)], **{frame: [Detection(RIGHT, 0.9)] for frame in range(5, 40, 5)}}
+    both = Room(40).track(detections, rules=Rules(at_once=True))
+    assert max(both["1"]) < 39
+    both = Room(40).track(detections, rules=Rules(at_once=True, complete=False))
+    assert {name: sorted(found) for name, found in both.items()} == {"1": list(range(40)), "2": list(range(5, 40))}

@@ -1,0 +1,156 @@
+"""What ``track`` tracks a video by: prompts, or what a detector found."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from backend.cli.detections import add_score_options, rules_from
+from backend.cli.prompts import PromptRequest, labels_of, parse_prompt, read_prompts
+from backend.detections.files import read_detections
+from backend.errors import SettingsError
+from backend.export.masks import check_count
+from backend.export.tracked import TrackedObject
+from backend.prelabel.finder import Finder
+from backend.prelabel.given import Given, GivenDetections
+from backend.service.engine import Tracker
+from backend.tracking.plan import by_frame, clamp_span
+from backend.tracking.stretches import find_stretches
+from backend.tracks import Direction, Prompt, Track
+from backend.video.reader import VideoReader
+
+SYNTAX = """\
+detections:
+  --detections FILE is what a detector found, in one of these formats:
+    MOTChallenge's det.txt     rows frame,-1,left,top,width,height,score; frames and pixels count from 1
+    COCO's results             [{"image_id": 0, "category_id": 1, "bbox": [LEFT, TOP, WIDTH, HEIGHT], "score": 0.9}]
+    COCO, YouTube-VIS          a file with images (or videos) and annotations, as export writes it
+  Of COCO's results image_id is the frame, from 0; or --detections-images FILE says which image is which, and what the
+  categories are called. Each object becomes a track; those of different categories are never taken for one another.
+"""
+
+
+class Way(Protocol):
+    """How a video is tracked.
+
+    Attributes:
+        span: first and last frame that are to be tracked.
+        frames: on how many frames there will be results.
+        labels: the labels that objects may have.
+    """
+
+    span: tuple[int, int]
+    frames: int
+    labels: Sequence[str]
+
+    def run(self, tracker: Tracker, video: VideoReader, cancelled: Callable[[], bool]) -> Iterator[int]:
+        """Track; gives each frame once."""
+
+    def objects(self) -> list[TrackedObject]:
+        """What was found so far."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say what to track by."""
+    parser.add_argument("--prompt", action="append", default=[], metavar="PROMPT", help="an object on a frame, below")
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="a JSON file with more of them")
+    parser.add_argument("--detections", type=Path, metavar="FILE", help="instead: what a detector found, below")
+    parser.add_argument("--detections-images", type=Path, metavar="FILE", help="see below")
+    parser.add_argument("--label", metavar="NAME", help="what all objects are that prompts do not name")
+    add_score_options(parser)
+
+
+def request_from(args: argparse.Namespace) -> Callable[[VideoReader], Way]:
+    """What was asked for; the video tells the rest.
+
+    Raises:
+        PromptError: a prompt is none.
+        SettingsError: options that do not go together.
+    """
+    if args.detections is None:
+        _refuse(args, ("detections_images", "label", "sure", "weak"), "is for --detections")
+        requests = [parse_prompt(text) for text in args.prompt]
+        requests += read_prompts(args.prompts) if args.prompts else []
+        labels = labels_of(requests)
+        if not args.no_masks:
+            check_count(len(labels))
+        return lambda video: _Prompted(video, requests, labels, args.span, args.direction)
+    _refuse(args, ("prompt", "prompts"), "says what to track, and so does --detections: give one of them")
+    _refuse(args, ("span", "direction"), "is for prompts: detections are tracked forwards, on all frames")
+    rules = rules_from(args)
+
+    def read(video: VideoReader) -> Way:
+        found = read_detections(args.detections, video, args.detections_images)
+        best = max(one.score for detections in found.values() for one in detections)
+        if best < rules.confident:
+            raise SettingsError(
+                f"{args.detections}: the highest score is {best:g}, and below {rules.confident:g} nothing begins a "
+                "track: give --sure and --weak on this detector's scale"
+            )
+        labels = sorted({one.label for detections in found.values() for one in detections if one.label})
+        return _Detected(video, GivenDetections(found, rules), labels, args.label)
+
+    return read
+
+
+class _Prompted:
+    """By prompts; whatever can be checked before the models are loaded is."""
+
+    def __init__(
+        self,
+        video: VideoReader,
+        requests: Sequence[PromptRequest],
+        labels: Mapping[str, str | None],
+        span: tuple[int, int] | None,
+        direction: Direction | None,
+    ) -> None:
+        self._prompts: list[Prompt] = [request.load(video.width, video.height) for request in requests]
+        self._direction: Direction = direction or "both"
+        self._objects = [
+            TrackedObject(name, label, tuple(one for one in self._prompts if one.object_id == name), Track(name))
+            for name, label in labels.items()
+        ]
+        marked = by_frame(self._prompts)
+        self.span = clamp_span(span, self._prompts, len(video))
+        stretches = find_stretches(self._prompts, self.span, self._direction)
+        self.frames = len({frame for stretch in stretches for frame in stretch.frames} | marked.keys())
+        self.labels: Sequence[str] = sorted({label for label in labels.values() if label is not None})
+
+    def run(self, tracker: Tracker, video: VideoReader, cancelled: Callable[[], bool]) -> Iterator[int]:
+        tracks = {item.id: item.track for item in self._objects}
+        told: set[int] = set()
+        for result in tracker.track(
+            video, self._prompts, span=self.span, direction=self._direction, cancelled=cancelled
+        ):
+            for observation in result.observations:
+                tracks[observation.object_id].add(observation)
+            if result.frame not in told:  # what is found later replaces it
+                told.add(result.frame)
+                yield result.frame
+
+    def objects(self) -> list[TrackedObject]:
+        return self._objects
+
+
+class _Detected:
+    """By what is found, on all frames."""
+
+    def __init__(self, video: VideoReader, given: Given, labels: Sequence[str], label: str | None) -> None:
+        self._finder = Finder(given, label)
+        self.span = (0, len(video) - 1)
+        self.frames = len(video)
+        self.labels: Sequence[str] = labels if label is None else [label]
+
+    def run(self, tracker: Tracker, video: VideoReader, cancelled: Callable[[], bool]) -> Iterator[int]:
+        return self._finder.run(tracker, video, cancelled)
+
+    def objects(self) -> list[TrackedObject]:
+        return self._finder.objects()
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    for name in names:
+        if getattr(args, name) not in (None, []):
+            raise SettingsError(f"--{name.replace('_', '-')} {why}")

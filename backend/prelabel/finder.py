@@ -1,0 +1,56 @@
+"""The objects of one video, as they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from backend.export.tracked import TrackedObject
+from backend.prelabel.given import Given
+from backend.service.engine import Tracker
+from backend.tracking.labels import Labels
+from backend.tracks import Track
+from backend.video.frames import Frames
+
+
+class Finder:
+    """Finds and tracks the objects of one video.
+
+    Args:
+        given: what the video is tracked by.
+        label: what all objects are; by default what the detections say.
+    """
+
+    def __init__(self, given: Given, label: str | None = None) -> None:
+        self._given = given
+        self._label = label
+        self._labels = Labels()
+        self._tracks: dict[str, Track] = {}
+
+    def run(self, tracker: Tracker, video: Frames, cancelled: Callable[[], bool] = lambda: False) -> Iterator[int]:
+        """Track; gives each frame once, when it was dealt with, in steps of well under a second.
+
+        Args:
+            tracker: the models.
+            video: the frames.
+            cancelled: asked between frames; True ends it, and what was found until then is kept.
+
+        Raises:
+            FrameOutOfRange: a detection lies beyond the video.
+            VideoError: a frame cannot be decoded.
+        """
+        told: set[int] = set()
+        for result in self._given.results(tracker, video, self._labels, cancelled):
+            for observation in result.observations:
+                name = observation.object_id
+                self._tracks.setdefault(name, Track(name)).add(observation)
+            if result.frame not in told:  # what is settled later adds to it
+                told.add(result.frame)
+                yield result.frame
+
+    def objects(self) -> list[TrackedObject]:
+        """What was found so far, in the order of the frames on which the objects begin."""
+        tracks = sorted(self._tracks.values(), key=lambda track: min(track.observations))
+        return [
+            TrackedObject(track.object_id, self._label or self._labels.of(track.object_id), (), track)
+            for track in tracks
+        ]

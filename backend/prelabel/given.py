@@ -1,0 +1,42 @@
+"""What a video is tracked by, where nobody marked an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from backend.service.engine import Tracker
+from backend.tracking.labels import Labels
+from backend.tracking.lives import DEFAULT_RULES, Rules
+from backend.tracks import Detection, FrameResult
+from backend.video.frames import Frames
+
+
+class Given(Protocol):
+    """What a video is tracked by."""
+
+    def results(
+        self, tracker: Tracker, video: Frames, labels: Labels, cancelled: Callable[[], bool]
+    ) -> Iterator[FrameResult]:
+        """A result for every frame, in order, and later ones of earlier frames. ``labels`` takes in what is said of
+        the objects; ``cancelled`` is asked between frames, and True ends the results."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenDetections:
+    """Boxes of a detector, or of anybody else.
+
+    Attributes:
+        detections: by frame. An empty sequence says that there is nothing; a frame without any was not looked at.
+        rules: when tracks begin, continue and end.
+    """
+
+    detections: Mapping[int, Sequence[Detection]]
+    rules: Rules = field(default=DEFAULT_RULES)
+
+    def results(
+        self, tracker: Tracker, video: Frames, labels: Labels, cancelled: Callable[[], bool]
+    ) -> Iterator[FrameResult]:
+        """See :meth:`backend.tracking.tracker.VideoTracker.track_detections`."""
+        return tracker.track_detections(video, self.detections, rules=self.rules, labels=labels, cancelled=cancelled)
