@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +13,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend.cli.sequences import add_davis, number
 from backend.errors import SettingsError
+from backend.evaluation.compose_files import Detecting, write_scene
 from backend.evaluation.davis import find_sequences
+from backend.evaluation.scenes import KINDS, Casting, Scene
 from backend.export.results import ResultsDirectory, write_text
 
 HELP = "Make scenes in which objects of several sequences cross, for evaluate davis and evaluate mot."
@@ -66,9 +67,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the scenes, and print what each shows."""
-    from backend.evaluation.compose_files import Detecting, write_scene
-    from backend.evaluation.scenes import KINDS, Casting
-
     wanted = [(kind, index) for kind in KINDS for index in range(getattr(args, kind))]
     if not wanted:
         raise SettingsError("--crossing, --return and --twins are all 0; ask for a scene at least")
@@ -78,10 +76,7 @@ def run(args: argparse.Namespace) -> int:
     with ResultsDirectory(args.out, NAMES, force=args.force) as results, logging_redirect_tqdm():
         for turn, (kind, index) in enumerate(wanted):
             scene = casting.scene(kind, index, turn)
-            with tqdm(total=len(scene.host), desc=scene.name, unit="frame", disable=None) as bar:
-                told[scene.name] = write_scene(
-                    scene, results.path(DAVIS), results.path(MOT), detecting, advance=_counter(bar)
-                )
+            told[scene.name] = _write(scene, results, detecting)
         settings = {"frames": args.frames, "seed": args.seed, "every": args.every, "drop": args.drop}
         write_text(results.path(SCENES), json.dumps({"settings": settings, "scenes": told}, indent=2) + "\n")
         results.publish()
@@ -91,11 +86,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _counter(bar: tqdm[NoReturn]) -> Callable[[], None]:
-    def advance() -> None:
-        bar.update()
+def _write(scene: Scene, results: ResultsDirectory, detecting: Detecting) -> dict[str, Any]:
+    with tqdm(total=len(scene.host), desc=scene.name, unit="frame", disable=None) as bar:
+        davis, mot = results.path(DAVIS), results.path(MOT)
+        return write_scene(scene, davis, mot, detecting, lambda: _advance(bar))
 
-    return advance
+
+def _advance(bar: tqdm[NoReturn]) -> None:
+    bar.update()
 
 
 def _line(summary: dict[str, Any]) -> str:

@@ -76,7 +76,7 @@ class Cutout:
 
     def own_boxes(self) -> BoxArray:
         """``xyxy`` pixels in its own sequence, ``(len, 4)``."""
-        return self._boxes + np.tile(np.array(self._centres), (1, 2))
+        return np.asarray(self._boxes + np.tile(np.array(self._centres), (1, 2)))
 
     @property
     def round_trip(self) -> int:
@@ -86,7 +86,9 @@ class Cutout:
     def boxes(self, frames: int, scale: float, mirrored: bool, phase: int) -> BoxArray:
         """``xyxy`` pixels from the centre of gravity, ``(frames, 4)``."""
         boxes: BoxArray = self._boxes[[self._index(frame, phase) for frame in range(frames)]] * scale
-        return boxes[:, [2, 1, 0, 3]] * np.array((-1.0, 1.0, -1.0, 1.0)) if mirrored else boxes
+        if mirrored:
+            boxes[:, [0, 2]] = -boxes[:, [2, 0]]
+        return boxes
 
     def look(self, frame: int, scale: float, mirrored: bool, phase: int) -> Look:
         """The object on a frame of the scene.

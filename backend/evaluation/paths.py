@@ -94,8 +94,9 @@ def crossing(
         target = others[int(random.integers(len(others)))]
         when = random.uniform(0.4, 0.6)
         box = target[round(when * (stage.frames - 1))]
-        where: Centres = (box[:2] + box[2:]) / 2 + random.uniform(-0.2, 0.2, 2) * (box[2:] - box[:2])
-        return _curve(time, when, random.uniform((0, 0), _size(stage)), where, random.uniform((0, 0), _size(stage)))
+        start, end = random.uniform((0, 0), _size(stage), (2, 2))
+        where = random.uniform(box[:2] + 0.3 * (box[2:] - box[:2]), box[:2] + 0.7 * (box[2:] - box[:2]))
+        return _curve(time, when, start, where, end)
 
     def value(centres: Centres) -> float | None:
         placed = along(centres, boxes)
@@ -149,7 +150,7 @@ def hiding(
         random: where it comes from.
         stage: the scene.
         boxes: the object's around its centre, ``(frames, 4)``.
-        hidden: the places ``(frames, 2)``, of which those of ``stage.gone`` count.
+        hidden: the places ``(len(stage.gone), 2)``.
         others: boxes of those already there, which it must be apart from at both ends.
 
     Returns:
@@ -160,14 +161,14 @@ def hiding(
     def propose() -> Centres:
         start, end = random.uniform((0, 0), _size(stage), (2, 2))
         times = (0, *gone, stage.frames - 1)
-        return _stops(times, (start, *hidden[gone.start : gone.stop], end), stage)
+        return _stops(times, (start, *hidden, end), stage)
 
     def value(centres: Centres) -> float | None:
         placed = along(centres, boxes)
         if not all(stage.apart_at_ends(placed, other) for other in others) or stage.inside(placed).min() < _INSIDE:
             return None
         # Who goes in on one side comes out on the other.
-        through = np.sign((centres[0] - hidden[gone[0]])[0] * (centres[-1] - hidden[gone[-1]])[0])
+        through = np.sign((centres[0] - hidden[0])[0] * (centres[-1] - hidden[-1])[0])
         return float(-0.5 * through - np.ptp(centres[:, 1]) / stage.height - _haste(centres, stage))
 
     return _best(propose, value)

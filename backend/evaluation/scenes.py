@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Literal
 
 import cv2
@@ -29,9 +30,10 @@ _COVER = 1.5  # who hides another completely is larger
 _HIDDEN = (0.9, 0.8, 0.7, 0.6, 0.5, 0.42, 0.35)
 _LARGEST = (0.5, 0.75)  # of the picture's width and height
 _MOST_SCALE = 1.6
-# Around what is hidden: positions are rounded, and edges soft.
-_MARGIN = 7
+# Pixels around what is hidden: positions are rounded, and edges soft.
+_MARGIN = 3
 _ATTEMPTS = 2
+_COMPARED = 5  # sequences, of which the best pair for hiding is taken
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +141,7 @@ class Casting:
             return scenery.crossing(candidates, 1 + (index + 1) % MOST_GUESTS)
         if index % 2 == 0:
             return scenery.leaving(candidates)
-        return scenery.hiding(list(candidates))
+        return scenery.hiding(list(islice(candidates, _COMPARED)))
 
     def _host(self, name: str) -> Cutout | None:
         if name not in self._hosts:
@@ -191,18 +193,22 @@ class _Scenery:
         return []
 
     def hiding(self, candidates: Sequence[Cutout]) -> list[Guest]:
-        """One hides behind another, which is larger, and comes out again."""
+        """One hides behind another, which is larger, and comes out again; of several pairs the one whose hidden one is
+        the largest."""
+        best: list[Guest] = []
+        sizes = list(_HIDDEN)
         for cover in candidates:
             hider = self._standing(cover)
             if hider is None:
                 continue
             self.placed.append(hider.boxes)
             for cutout in candidates:
-                guest = self._hidden(cutout, hider) if cutout is not cover else None
-                if guest is not None:
-                    return [hider, guest]
+                found = self._hidden(cutout, hider, sizes) if cutout is not cover else None
+                if found is not None:
+                    size, guest = found
+                    best, sizes = [hider, guest], [larger for larger in sizes if larger > size]
             self.placed.pop()
-        return []
+        return best
 
     def _crossing(
         self, cutout: Cutout, phase: int, mirrored: bool, crossed: int, size: float | None = None
@@ -223,18 +229,18 @@ class _Scenery:
                 return Guest(cutout, scale, mirrored, phase, centres)
         return None
 
-    def _hidden(self, cutout: Cutout, hider: Guest) -> Guest | None:
+    def _hidden(self, cutout: Cutout, hider: Guest, sizes: Sequence[float]) -> tuple[float, Guest] | None:
+        """The largest of some sizes in which an object can hide, parts of the host's, and the guest of that size."""
         phase, mirrored = self._phase(cutout), bool(self.random.integers(2))
-        for size in _HIDDEN:
+        for size in sizes:
             scale = self.host.size * size / cutout.size
-            guest = Guest(cutout, scale, mirrored, phase, hider.centres)
-            place = hiding_place(hider, guest, self.stage.gone)
-            if place is None:
+            places = hiding_places(hider, Guest(cutout, scale, mirrored, phase, hider.centres), self.stage.gone)
+            if places is None:
                 continue
             boxes = cutout.boxes(self.stage.frames, scale, mirrored, phase)
-            hidden = hider.centres + place
-            centres = paths.hiding(self.random, self.stage, boxes, hidden, self.placed)
-            return None if centres is None else Guest(cutout, scale, mirrored, phase, centres)
+            centres = paths.hiding(self.random, self.stage, boxes, places, self.placed)
+            if centres is not None:
+                return size, Guest(cutout, scale, mirrored, phase, centres)
         return None
 
     def _scales(self, cutout: Cutout, size: float) -> list[float]:
@@ -247,30 +253,29 @@ class _Scenery:
         return int(self.random.integers(cutout.round_trip))
 
 
-def hiding_place(hider: Guest, guest: Guest, frames: Sequence[int]) -> tuple[float, float] | None:
-    """Where a guest is hidden by another on all of some frames.
+def hiding_places(hider: Guest, guest: Guest, frames: Sequence[int]) -> Centres | None:
+    """Where a guest is hidden completely by another one.
 
     Returns:
-        pixels from the hider's centre to the guest's; of several places the one nearest to 0. None where it is too
-        large.
+        where the guest's centre has to be on each of the frames, ``(len(frames), 2)`` pixels: of all places the one
+        nearest to that of the frame before. None where the guest is too large on one of them.
     """
-    covers = [_around_centre(hider.look(frame)) for frame in frames]
-    shapes = [_around_centre(guest.look(frame)) for frame in frames]
-    radius = max(len(mask) // 2 for mask in covers)
-    inner = max(len(mask) // 2 for mask in shapes)
-    if inner > radius:
-        return None
-    cover = np.logical_and.reduce([_padded(mask, radius) for mask in covers])
-    shape = np.logical_or.reduce([_padded(mask, inner) for mask in shapes])
-    kernel = cv2.dilate(np.pad(shape.astype(np.uint8), _MARGIN), np.ones((_MARGIN, _MARGIN), np.uint8))
-    # How much of the shape would stick out, for each place.
-    out = cv2.filter2D((~cover).astype(np.float32), -1, kernel.astype(np.float32), borderType=cv2.BORDER_REPLICATE)
-    y, x = np.nonzero(out < 0.5)
-    if not len(x):
-        return None
-    x, y = x - radius, y - radius
-    nearest = int(np.argmin(x**2 + y**2))
-    return float(x[nearest]), float(y[nearest])
+    places: list[Centres] = []
+    offset = np.zeros(2)
+    for frame in frames:
+        cover, shape = _around_centre(hider.look(frame)), _around_centre(guest.look(frame))
+        kernel = cv2.dilate(np.pad(shape, _MARGIN).astype(np.float32), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
+        room = len(kernel)
+        # How much of the shape would stick out, for each place.
+        open_to_view = np.pad(~cover, room, constant_values=True).astype(np.float32)
+        out = cv2.filter2D(open_to_view, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        y, x = np.nonzero(out < 0.5)
+        if not len(x):
+            return None
+        offsets = np.stack([x, y], axis=1) - len(open_to_view) // 2
+        offset = offsets[np.argmin(((offsets - offset) ** 2).sum(axis=1))].astype(np.float64)
+        places.append(hider.centres[frame] + offset)
+    return np.stack(places)
 
 
 def _around_centre(look: Look) -> BoolArray:
@@ -281,10 +286,6 @@ def _around_centre(look: Look) -> BoolArray:
     square = np.zeros((2 * radius + 1,) * 2, bool)
     square[top + radius : top + radius + height, left + radius : left + radius + width] = look.cover >= 0.5
     return square
-
-
-def _padded(square: BoolArray, radius: int) -> BoolArray:
-    return np.pad(square, radius - len(square) // 2)
 
 
 def _depth(kind: Kind, guests: Sequence[Guest], random: np.random.Generator) -> tuple[int, ...]:
