@@ -12,6 +12,7 @@ from backend.tracking.appearance import AppearanceMatcher
 from backend.tracking.detected import DetectionFollower
 from backend.tracking.detector import GivenBoxes
 from backend.tracking.encoders import Encoders
+from backend.tracking.everything import DEFAULT_EVERYTHING, Everything, EverythingRules
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
 from backend.tracking.guard import Guard
@@ -144,6 +145,37 @@ class VideoTracker:
             labels,
         )
         return _finish([follower.follow(GivenBoxes(detections))], cancelled)
+
+    def track_everything(
+        self,
+        video: Frames,
+        *,
+        rules: EverythingRules = DEFAULT_EVERYTHING,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[FrameResult]:
+        """Track whatever looks like an object, forwards from the first frame; names are given here.
+
+        Args:
+            video: the frames.
+            rules: what is looked for, and when.
+            cancelled: asked between frames; True ends the results.
+
+        Returns:
+            results as :meth:`track_detections` gives them.
+
+        Raises:
+            VideoError: a frame cannot be decoded.
+        """
+        follower = DetectionFollower(
+            video,
+            self._encoders(video),
+            self._segmenter,
+            self._new_propagator(),
+            rules.lives,
+            self._matcher(),
+            self._ahead,
+        )
+        return _finish([follower.follow(Everything(video, self._segmenter, rules))], cancelled)
 
     def _track(
         self,
