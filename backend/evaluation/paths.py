@@ -88,7 +88,7 @@ def crossing(
     Returns:
         ``(frames, 2)``; None where none was found.
     """
-    time = np.linspace(0, 1, stage.frames)
+    time = np.linspace(0, 1, stage.frames, dtype=np.float64)
 
     def propose() -> Centres:
         target = others[int(random.integers(len(others)))]
