@@ -16,6 +16,8 @@ from backend.errors import KeytrackError, LabelConfigError, PayloadError
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.regions import parse_regions
+from backend.prelabel.background import Background
+from backend.prelabel.studio import make_client
 from backend.service.engine import Choice, Engine, Tracker, WarmUp
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
@@ -64,6 +66,14 @@ class Keytrack:
         self._engine = Engine(tracker_factory)
         self._media = MediaLibrary(settings)
         self._interactive = Interactive(
+            self._store,
+            self._jobs,
+            self._readers,
+            self._engine,
+            model_version=self.model_version,
+            keyframe_iou=settings.keyframe_iou,
+        )
+        self._background = Background(
             self._store,
             self._jobs,
             self._readers,
@@ -126,7 +136,9 @@ class Keytrack:
         project, label_config = _text(kwargs, "project"), _text(kwargs, "label_config")
         parsed = parse_tasks(tasks)
         if context is None:
-            return [self._stored(task, project, label_config) for task in parsed]
+            return [
+                self._stored(task, raw, project, label_config) for task, raw in zip(parsed, _listed(tasks), strict=True)
+            ]
         if not isinstance(context, Mapping):
             raise PayloadError(f"params.context: expected an object; found {type(context).__name__}")
         if len(parsed) != 1:
@@ -165,13 +177,21 @@ class Keytrack:
             access = LabelStudioAccess(known.hostname, SecretStr(known.token) if known.token else None)
         return Footage(name, partial(self._media.resolve, name, access), frame_rate)
 
-    def _stored(self, task: Task, project: str | None, label_config: str | None) -> Entry:
-        """The task's complete tracks; nothing while one of them is being made, since Label Studio asks only once."""
-        tracks = self._latest(self._store.tracks(project_of(project, task), task.id))
-        if not tracks or any(self._jobs.owner(track.key) is not None for track in tracks):
+    def _stored(self, task: Task, raw: object, project: str | None, label_config: str | None) -> Entry:
+        """The task's complete tracks; nothing while one of them is being made, since Label Studio asks only once.
+
+        A task of which there are none may be tracked by the boxes that it has, in the background."""
+        project_id = project_of(project, task)
+        tracks = self._latest(self._store.tracks(project_id, task.id))
+        if self._background.busy(project_id, task.id) or any(
+            self._jobs.owner(track.key) is not None for track in tracks
+        ):
             return []
         source = self._source(task, label_config)
-        answers = [track.answer for track in tracks if track.answer is not None and track.demand.source == source]
+        current = [track for track in tracks if track.demand.source == source]
+        answers = [track.answer for track in current if track.answer is not None]
+        if not current and source is not None and self._settings.prelabel != "off":
+            self._prelabel(task, raw, project_id, parse_config(label_config or ""))
         if not answers:
             return []
         return {
@@ -179,6 +199,10 @@ class Keytrack:
             "score": min(answer.score for answer in answers),
             "model_version": self.model_version,
         }
+
+    def _prelabel(self, task: Task, raw: object, project: str, config: VideoConfig) -> None:
+        client = partial(make_client, self._settings, self._store.project(project))
+        self._background.consider(project, task.id, raw, config, self._footage(task, config, project), client)
 
     def _source(self, task: Task, label_config: str | None) -> str | None:
         try:
@@ -203,6 +227,11 @@ def _video(task: Task, config: VideoConfig) -> tuple[str, float | None]:
         return name, config.frame_rate_of(task.data)
     except PayloadError as error:
         raise PayloadError(f"tasks[0].{error}") from None  # a press is about one task; a batch swallows this
+
+
+def _listed(tasks: object) -> list[object]:
+    """Tasks as they came, which were parsed: they are a list."""
+    return tasks if isinstance(tasks, list) else []
 
 
 def _text(kwargs: Mapping[str, Any], name: str) -> str | None:

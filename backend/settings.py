@@ -157,6 +157,11 @@ class Settings(BaseSettings):
     keyframe_iou: float = Field(
         0.95, ge=0.5, le=1, description="least IoU between an interpolated box and the tracked one; lower is sparser"
     )
+    prelabel: Annotated[Literal["off", "detections"], BeforeValidator(_lower)] = Field(
+        "detections",
+        description="whether tasks are tracked without a press, when Label Studio asks for predictions: off, or "
+        "detections: those that have boxes of another model or of a human",
+    )
     label_studio_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
         None, description="address of Label Studio, to fetch media from; by default what Label Studio reports"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.export.tracked import TrackedObject
 from backend.service.notes import finished, is_doubtful, problem, ranges
-from backend.service.records import StoredFrame
+from backend.service.records import FIRST_REVISION, observed
 from backend.service.timeline import Timeline
 from backend.tracking.doubt import DOUBTFUL
 
@@ -13,7 +13,7 @@ __all__ = ["DOUBTFUL", "describe", "ranges", "region_texts"]
 
 def describe(item: TrackedObject, keyframes: int) -> str:
     """``cat (Animal): tracked 0-41, absent 20-24, doubtful 19, 25; 6 keyframes``; frames are decode indices."""
-    found = _stored(item)
+    found = observed(item.track)
     name = item.id if item.label is None else f"{item.id} ({item.label})"
     if not found:
         return f"{name}: not tracked"
@@ -27,17 +27,7 @@ def describe(item: TrackedObject, keyframes: int) -> str:
 
 def region_texts(item: TrackedObject, timeline: Timeline, stopped: str | None) -> list[str]:
     """What a press would note at the region; frames are Label Studio's. ``stopped`` says why there are no more."""
-    found = _stored(item)
+    found = observed(item.track)
     if stopped is None:
         return finished(found, timeline)
-    return [problem(stopped, found, _REVISION, timeline), *timeline.warnings]
-
-
-_REVISION = 1
-
-
-def _stored(item: TrackedObject) -> dict[int, StoredFrame]:
-    return {
-        frame: StoredFrame(_REVISION, found.score, found.human, found.box)
-        for frame, found in item.track.observations.items()
-    }
+    return [problem(stopped, found, FIRST_REVISION, timeline), *timeline.warnings]

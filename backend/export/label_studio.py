@@ -11,7 +11,7 @@ from backend.export.results import write_text
 from backend.export.tracked import TrackedObject
 from backend.labelstudio.config import VideoConfig
 from backend.labelstudio.edits import Item
-from backend.labelstudio.regions import RECTANGLE, Region, format_region, from_keyframe
+from backend.labelstudio.regions import format_region, from_keyframe, new_region
 from backend.tracks import Box, Keyframe
 from backend.video.clock import FrameClock
 
@@ -68,17 +68,9 @@ def _result(
     texts: Sequence[str],
     keyframe_iou: float,
 ) -> Item:
-    labels = () if item.label is None else (item.label,)
-    raw: Item = {
-        "id": item.id,
-        "from_name": config.region_name,
-        "to_name": config.video_name,
-        "type": RECTANGLE,
-        "value": {"labels": list(labels)} if labels else {},
-    }
     boxes = {frame: found.box for frame, found in item.track.observations.items()}
     return format_region(
-        Region(item.id, labels, (), "both", raw),
+        new_region(item.id, item.label, config),
         boxes,
         clock,
         size,

@@ -100,6 +100,19 @@ def parse_regions(result: object, config: VideoConfig, path: str = "context.resu
     ]
 
 
+def new_region(name: str, label: str | None, config: VideoConfig) -> Region:
+    """A region that nobody has drawn: it has no keyframes yet."""
+    labels = () if label is None else (label,)
+    raw: Item = {
+        "id": name,
+        "from_name": config.region_name,
+        "to_name": config.video_name,
+        "type": RECTANGLE,
+        "value": {"labels": list(labels)} if labels else {},
+    }
+    return Region(name, labels, (), "both", raw)
+
+
 def to_keyframe(item: Item, position: int, size: Size) -> Keyframe:
     """A keyframe in pixels at ``position``; where it is rotated, the box is the one before the rotation.
 

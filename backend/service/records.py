@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.tracks import Box
+from backend.tracks import Box, Track
 
 Item = dict[str, Any]  # one keyframe of a sequence, or one region, as Label Studio writes it
 
@@ -97,6 +97,17 @@ class StoredFrame:
     score: float
     human: bool
     box: Box | None
+
+
+FIRST_REVISION = 1
+
+
+def observed(track: Track) -> dict[int, StoredFrame]:
+    """A track that is not stored, as if it were, under the first revision."""
+    return {
+        frame: StoredFrame(FIRST_REVISION, found.score, found.human, found.box)
+        for frame, found in track.observations.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""Tasks that have boxes are tracked in the background, when Label Studio asks what there is to say of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.errors import KeytrackError, PayloadError, UnavailableError
+from backend.labelstudio.client import LabelStudioClient
+from backend.labelstudio.config import VideoConfig
+from backend.prelabel.keeping import keep
+from backend.prelabel.one_video import OneVideo
+from backend.prelabel.plan import Left, Plan, plan_task
+from backend.prelabel.prediction import Prediction
+from backend.prelabel.studio import number_of, post
+from backend.service.engine import Engine
+from backend.service.interactive import Footage
+from backend.service.jobs import Job, Jobs
+from backend.service.readers import Readers
+from backend.service.store import Store
+
+logger = logging.getLogger(__name__)
+
+# Tasks that wait for their turn; a whole project comes at once, and what is turned away is asked about again.
+MOST_WAITING = 1000
+# Tasks that are remembered, so that the same is not tried, or logged, each time one is opened.
+MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A task that is to be tracked. ``client`` makes a client of its Label Studio, None where no token is known."""
+
+    project: str
+    task: str
+    plan: Plan
+    config: VideoConfig
+    footage: Footage
+    client: Callable[[], LabelStudioClient | None]
+
+    @property
+    def key(self) -> Hashable:
+        """By which the queue knows it."""
+        return ("prelabel", self.project, self.task)
+
+    def __str__(self) -> str:
+        return f"task {self.task} of project {self.project}"
+
+
+class Background:
+    """One task after the other is tracked without a press, stored, and posted to Label Studio.
+
+    Presses go before: the queue gives background work its turns when nobody waits. Tasks wait here, so that no more
+    than one video is fetched ahead.
+    """
+
+    def __init__(
+        self, store: Store, jobs: Jobs, readers: Readers, engine: Engine, *, model_version: str, keyframe_iou: float
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._readers = readers
+        self._engine = engine
+        self._model_version = model_version
+        self._keyframe_iou = keyframe_iou
+        self._lock = threading.Lock()
+        self._waiting: OrderedDict[Hashable, Order] = OrderedDict()
+        self._tracking: Hashable | None = None
+        self._posting: set[Hashable] = set()
+        self._said: OrderedDict[Hashable, str] = OrderedDict()
+        self._tried: OrderedDict[Hashable, str] = OrderedDict()
+
+    def busy(self, project: str, task: str) -> bool:
+        """Whether a task is waiting, being tracked or being posted."""
+        key = ("prelabel", project, task)
+        with self._lock:
+            return key in self._waiting or key == self._tracking or key in self._posting
+
+    def consider(
+        self,
+        project: str,
+        task: str,
+        raw: object,
+        config: VideoConfig,
+        footage: Footage,
+        client: Callable[[], LabelStudioClient | None],
+    ) -> None:
+        """Track a task if it has boxes and was not tracked by them before; returns at once.
+
+        Args:
+            project: Label Studio's.
+            task: Label Studio's.
+            raw: the task as Label Studio sent it.
+            config: the project's.
+            footage: the task's video.
+            client: makes a client, to post with.
+        """
+        try:
+            plan = plan_task(raw, config, self._model_version)
+        except PayloadError as error:
+            plan = Left(f"its boxes cannot be read ({error})")
+        key = ("prelabel", project, task)
+        name = f"task {task} of project {project}"
+        if isinstance(plan, Left):
+            self._say(key, f"{name}: not tracked: {plan.reason}")
+            return
+        fingerprint = plan.fingerprint + footage.source(self._model_version)
+        with self._lock:
+            tried = self._tried.get(key) == fingerprint
+            full = len(self._waiting) >= MOST_WAITING
+            if not tried and not full:
+                _remember(self._tried, key, fingerprint)
+                self._waiting[key] = Order(project, task, plan, config, footage, client)
+        if tried:
+            self._say(key, f"{name}: not tracked again: it was tried with the same boxes since this service started")
+        elif full:
+            self._say(key, f"{name}: not tracked now: {MOST_WAITING} tasks are waiting; ask again later")
+        else:
+            self._say(key, f"{name}: is tracked by {plan}")
+            self._next()
+
+    def _say(self, key: Hashable, text: str) -> None:
+        """Log a decision, once."""
+        with self._lock:
+            new = self._said.get(key) != text
+            _remember(self._said, key, text)
+        if new:
+            logger.info("%s", text)
+
+    def _next(self) -> None:
+        """Track the task that has waited longest, if none is being tracked."""
+        with self._lock:
+            if self._tracking is not None or not self._waiting:
+                return
+            self._tracking, order = self._waiting.popitem(last=False)
+        try:
+            self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key])
+        except UnavailableError:  # the service is stopping; Label Studio asks again
+            with self._lock:
+                self._tracking = None
+                self._waiting.clear()
+
+    def _tracked(self, order: Order, prediction: Prediction | None) -> None:
+        """A task was tracked, or not; what was found is posted beside the next one."""
+        with self._lock:
+            self._tracking = None
+            if prediction is not None:
+                self._posting.add(order.key)
+        if prediction is not None:
+            try:
+                self._jobs.submit(f"post {order}", _Posting(order, prediction, self))
+            except UnavailableError:
+                self._posted(order)
+        self._next()
+
+    def _posted(self, order: Order) -> None:
+        with self._lock:
+            self._posting.discard(order.key)
+
+
+class _Tracking:
+    """The work of tracking one task."""
+
+    def __init__(self, order: Order, background: Background) -> None:
+        self._order = order
+        self._background = background
+        self._path = Path()
+
+    def prepare(self, job: Job) -> None:
+        """Fetch the video."""
+        try:
+            self._path = self._order.footage.fetch()
+        except BaseException:
+            self._background._tracked(self._order, None)
+            raise
+
+    def steps(self, job: Job) -> Iterator[None]:
+        """Track, and store; a step is a frame or a region."""
+        order, back = self._order, self._background
+        found: Prediction | None = None
+        try:
+            with back._readers.lease(self._path) as video:
+                work = OneVideo(
+                    video,
+                    order.plan,
+                    config=order.config,
+                    frame_rate=order.footage.frame_rate,
+                    model_version=back._model_version,
+                    keyframe_iou=back._keyframe_iou,
+                )
+                yield
+                tracker = back._engine.tracker()
+                yield
+                yield from work.steps(tracker, job.cancelled)
+                if job.cancelled():
+                    return
+                regions, source = work.prediction.regions, order.footage.source(back._model_version)
+                yield from keep(back._store, order.project, order.task, source, regions, len(video))
+                found = work.prediction
+        finally:
+            back._tracked(order, found)
+
+
+class _Posting:
+    """The work of posting: all of it beside the worker."""
+
+    def __init__(self, order: Order, prediction: Prediction, background: Background) -> None:
+        self._order = order
+        self._prediction = prediction
+        self._background = background
+
+    def prepare(self, job: Job) -> None:
+        """Post, and say what came of it. Where it cannot be posted it is handed out when Label Studio asks again."""
+        try:
+            logger.info("%s: %s", self._order, self._post())
+        except KeytrackError as error:
+            logger.warning("%s: tracked, and not posted: %s; Retrieve Predictions brings it", self._order, error)
+        finally:
+            self._background._posted(self._order)
+
+    def _post(self) -> str:
+        client = self._order.client()
+        if client is None:
+            return (
+                "tracked, and not posted: no token is known; Retrieve Predictions brings it, or set "
+                "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
+            )
+        try:
+            posted = post(client, number_of(self._order.task), self._prediction)
+        finally:
+            client.close()
+        count = len(self._prediction.regions)
+        text = f"{count} track{'s' * (count != 1)}"
+        return f"{text} posted" if posted else f"{text} not posted: it has a prediction meanwhile"
+
+    def steps(self, job: Job) -> Iterator[None]:
+        """Nothing is left to do."""
+        return iter(())
+
+
+def _remember(memory: OrderedDict[Hashable, str], key: Hashable, text: str) -> None:
+    memory[key] = text
+    memory.move_to_end(key)
+    while len(memory) > MOST_REMEMBERED:
+        memory.popitem(last=False)

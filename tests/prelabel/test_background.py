@@ -1,0 +1,279 @@
+"""A ``/predict`` without a press, of tasks that have boxes."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from backend.prelabel import background
+from backend.tracks import Detection
+from support.fake_studio import FakeStudio
+from support.fake_tracker import PATIENCE, FakeTracker
+from support.service import (
+    FRAMES,
+    Item,
+    Service,
+    box_at,
+    finish,
+    keyframe,
+    moved,
+    notes_of,
+    region,
+    sequence_of,
+    shown,
+    task,
+)
+
+Start = Callable[..., Service]
+CAR = region("car", keyframe(3, 40, 30, 32, 24, enabled=False), keyframe(5, 42, 30, 32, 24, enabled=False))
+MAN = region("man", keyframe(3, 100, 60, 20, 40, enabled=False), label="Person", score=0.25)
+
+
+@pytest.fixture(autouse=True)
+def decisions(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What was said of tasks."""
+    caplog.set_level(logging.INFO, background.logger.name)
+    return lambda: [one.getMessage() for one in caplog.records if one.name == background.logger.name]
+
+
+def found_by(model: str, *regions: Item) -> list[Item]:
+    return [{"id": 9, "model_version": model, "result": list(regions), "score": 0.5}]
+
+
+def detected(*regions: Item, number: int = 1, **further: Any) -> Item:
+    return task(number, predictions=found_by("yolo-8", *(regions or (CAR, MAN))), **further)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """What no condition tells of happens on other threads."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.01)
+
+
+def idle(service: Service) -> None:
+    until(lambda: service.keytrack.health()["jobs"] == 0)
+
+
+def test_boxes_of_another_model_become_one_prediction(start: Start, studio: FakeStudio, decisions) -> None:
+    service = start(FakeTracker(paced=True))
+    body = detected()
+    before = copy.deepcopy(body)
+    assert service.batch(body) == [[]]  # at once
+    assert service.batch(body) == [[]]  # while it is being made
+    finish(service)
+    idle(service)
+    (call,) = service.tracker.calls
+    assert call.detections == {
+        2: [Detection(pytest.approx((40, 30, 72, 54)), 1.0, "Car"), Detection((100, 60, 120, 100), 0.25, "Person")],
+        4: [Detection(pytest.approx((42, 30, 74, 54)), 1.0, "Car")],
+    }
+    assert (call.rules.at_once, call.rules.complete) == (False, True)
+    (posted,) = studio.of(1)
+    assert posted["model_version"] == service.keytrack.model_version
+    car, man = posted["result"]
+    assert [one["value"]["labels"] for one in (car, man)] == [["Car"], ["Person"]]
+    assert not {car["id"], man["id"]} & {"car", "man", "1", "2"}
+    assert shown(car) == list(range(3, FRAMES + 1))
+    assert box_at(car, 10) == pytest.approx((47, 30, 32, 24), abs=1)
+    assert notes_of(car)[0] == "tracked 3-30"
+    assert posted["score"] == min(car["score"], man["score"]) == pytest.approx(0.75)
+    assert body == before
+    assert decisions() == [
+        "task 1 of project 1: is tracked by 3 boxes of its prediction of yolo-8",
+        "task 1 of project 1: 2 tracks posted",
+    ]
+    # Where Label Studio has lost it, it is handed out as it is.
+    (entry,) = service.batch(body)
+    assert (entry["result"], entry["score"]) == (posted["result"], posted["score"])
+    assert len(service.tracker.calls) == 1
+
+
+def test_boxes_of_a_human(start: Start, studio: FakeStudio) -> None:
+    service = start()
+    drawn = region("drawn", keyframe(3, 40, 30, 32, 24))
+    assert service.batch(task(annotations=[{"id": 4, "result": [drawn]}])) == [[]]
+    until(lambda: len(studio.of(1)) == 1)
+    assert service.tracker.calls[0].rules.at_once
+    assert studio.of(1)[0]["result"][0]["id"] != "drawn"
+
+
+def test_what_is_not_tracked(start: Start, studio: FakeStudio, decisions) -> None:
+    service = start()
+    ours = found_by(service.keytrack.model_version, CAR)
+    broken = region("a", keyframe(3, 1, 1, 9, 9) | {"x": "3"})
+    bodies = [
+        task(1),
+        task(2, predictions=found_by("keytrack-0.0.1-lite", CAR)),
+        task(3, predictions=[*found_by("yolo-8", CAR), *ours]),
+        detected(broken, number=4),
+        detected(number=5, data={"clip": "clip.mp4"}),
+        task(6, annotations=[{"id": 1, "was_cancelled": True, "result": [CAR]}]),
+    ]
+    assert service.batch(*bodies) == [[]] * 6
+    assert service.batch(*bodies) == [[]] * 6
+    idle(service)
+    assert service.tracker.calls == [] and studio.predictions == {}
+    version = service.keytrack.model_version
+    assert decisions() == [
+        "task 1 of project 1: not tracked: it has no boxes",
+        "task 2 of project 1: not tracked: it has no boxes",
+        f"task 3 of project 1: not tracked: it has a prediction of {version}",
+        "task 4 of project 1: not tracked: its boxes cannot be read (predictions[0].result[0].value.sequence[0].x: "
+        "Input should be a valid number; found '3')",
+        "task 6 of project 1: not tracked: it has no boxes",
+    ]
+
+
+def test_it_can_be_switched_off(start: Start, studio: FakeStudio) -> None:
+    service = start(prelabel="off")
+    assert service.batch(detected()) == [[]]
+    idle(service)
+    assert service.tracker.calls == []
+
+
+def test_where_somebody_pressed_the_presses_count(start: Start, studio: FakeStudio) -> None:
+    service = start()
+    pressed = service.press(region("mine", keyframe(10, 40, 30, 32, 24)))
+    (entry,) = service.batch(detected())
+    assert entry["result"] == pressed
+    idle(service)
+    assert len(service.tracker.calls) == 1 and studio.predictions == {}
+
+
+def test_a_press_builds_on_what_was_tracked(start: Start, studio: FakeStudio) -> None:
+    service = start()
+    service.batch(detected(CAR))
+    until(lambda: len(studio.of(1)) == 1)
+    (found,) = studio.of(1)[0]["result"]
+    assert service.press_one(found)["value"] == found["value"]  # nothing was changed
+    assert len(service.tracker.calls) == 1
+    service.press_one(moved(found, 20, x=50))
+    _, again = service.tracker.calls
+    assert [prompt.frame for prompt in again.prompts] == [19]  # the human's alone
+    assert set(again.before[found["id"]].observations) == set(range(2, FRAMES))
+
+
+def test_a_press_goes_first(start: Start, studio: FakeStudio) -> None:
+    service = start(FakeTracker(paced=True))
+    service.batch(detected())
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    service.tracker.release()
+    service.press(region("mine", keyframe(10, 40, 30, 32, 24)), number=2)
+    until(lambda: len(studio.of(1)) == 1)
+    assert [call.ended for call in service.tracker.calls] == [True, True]
+
+
+def test_one_task_after_the_other(start: Start, studio: FakeStudio) -> None:
+    service = start(FakeTracker(paced=True))
+    assert service.batch(*(detected(number=number) for number in range(1, 6))) == [[]] * 5
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    assert service.keytrack.health()["jobs"] == 1
+    finish(service)
+    until(lambda: len(studio.predictions) == 5)
+    assert [one["task"] for one in studio.predictions.values()] == [1, 2, 3, 4, 5]
+
+
+def test_no_more_wait_than_can(start: Start, studio: FakeStudio, decisions, monkeypatch) -> None:
+    monkeypatch.setattr(background, "MOST_WAITING", 1)
+    service = start(FakeTracker(paced=True))
+    service.batch(*(detected(number=number) for number in (1, 2, 3)))
+    assert decisions()[-1] == "task 3 of project 1: not tracked now: 1 tasks are waiting; ask again later"
+    finish(service)
+    until(lambda: len(studio.predictions) == 2)
+    service.batch(detected(number=3))
+    until(lambda: len(studio.predictions) == 3)
+
+
+def test_what_fails_is_not_tried_again_with_the_same_boxes(start: Start, studio: FakeStudio, decisions) -> None:
+    service = start()
+    missing = {"video": "none.mp4", "fps": 10}
+    service.batch(detected(data=missing))
+    idle(service)
+    service.batch(detected(data=missing))
+    idle(service)
+    assert decisions()[1:] == [
+        "task 1 of project 1: not tracked again: it was tried with the same boxes since this service started"
+    ]
+    beyond = region("a", keyframe(99, 1, 1, 9, 9))
+    service.batch(detected(beyond, data={"video": "clip.mp4", "fps": 10}))
+    idle(service)
+    assert service.tracker.calls == [] and studio.predictions == {}
+    service.batch(detected())
+    until(lambda: len(studio.of(1)) == 1)
+
+
+def test_a_failure_in_the_middle_leaves_nothing_and_the_next_task_goes_on(start: Start, studio: FakeStudio) -> None:
+    service = start()
+    service.tracker.fails_at = {5: ValueError("a fault")}
+    service.batch(detected())
+    idle(service)
+    service.tracker.fails_at = {}
+    service.batch(detected(number=2))
+    until(lambda: len(studio.of(2)) == 1)
+    assert studio.of(1) == [] and service.batch(detected()) == [[]]
+
+
+def test_nothing_found_is_a_prediction_too(start: Start, studio: FakeStudio) -> None:
+    service = start()
+    service.tracker.absent = frozenset(range(FRAMES))
+    service.tracker.track_detections = lambda *_, **__: iter(())  # type: ignore[method-assign]
+    service.batch(detected())
+    until(lambda: len(studio.of(1)) == 1)
+    assert (studio.of(1)[0]["result"], studio.of(1)[0]["score"]) == ([], 0.0)
+
+
+def test_a_prediction_that_came_meanwhile_stays_the_only_one(start: Start, studio: FakeStudio, decisions) -> None:
+    service = start(FakeTracker(paced=True))
+    service.batch(detected())
+    studio.add(1, model_version=service.keytrack.model_version)
+    finish(service)
+    idle(service)
+    assert len(studio.of(1)) == 1
+    assert decisions()[-1] == "task 1 of project 1: 2 tracks not posted: it has a prediction meanwhile"
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_what_cannot_be_posted_is_handed_out(start: Start, studio: FakeStudio, decisions, status) -> None:
+    service = start()
+    studio.refuses = status
+    service.batch(detected())
+    idle(service)
+    assert f"Label Studio answered {status}" in decisions()[-1]
+    (entry,) = service.batch(detected())
+    assert [sequence_of(item)[0]["frame"] for item in entry["result"]] == [3, 3]
+
+
+def test_without_a_token_it_is_handed_out(start: Start, studio: FakeStudio, decisions) -> None:
+    service = start(label_studio_url=None, label_studio_token=None)
+    service.batch(detected())
+    idle(service)
+    assert "no token is known" in decisions()[-1]
+    assert len(service.batch(detected())[0]["result"]) == 2
+    assert studio.site.asked == []
+
+
+def test_the_token_that_label_studio_reported_goes_to_where_it_reported_from(start: Start, studio: FakeStudio) -> None:
+    service = start(label_studio_url=None, label_studio_token="configured")
+    setup = {"project": "1.17", "hostname": studio.url, "access_token": "f00d"}
+    assert service.client.post("/setup", json=setup).status_code == 200
+    service.batch(detected())
+    until(lambda: len(studio.of(1)) == 1)
+    assert all("configured" not in str(one.headers) for one in studio.site.asked)
+
+
+def test_a_service_that_stops_leaves_what_waits(start: Start, studio: FakeStudio) -> None:
+    service = start(FakeTracker(paced=True))
+    service.batch(*(detected(number=number) for number in range(1, 4)))
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    service.close()
+    assert studio.predictions == {}
+    service = start()
+    service.batch(*(detected(number=number) for number in range(1, 4)))
+    until(lambda: len(studio.predictions) == 3)
