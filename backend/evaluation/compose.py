@@ -49,13 +49,11 @@ def shots(scene: Scene) -> Iterator[Shot]:
         DatasetError: an annotation cannot be read.
         VideoError: an image cannot be read.
     """
-    video = scene.host.video()
     guests = dict(enumerate(scene.guests, start=2))
-    (name,) = scene.host.objects
     for frame in range(len(scene.host)):
-        picture = video.frame(frame).astype(np.float32)
+        picture = scene.host.image(frame).astype(np.float32)
         canvas = picture.copy()
-        own = scene.host.truth(frame)[name]
+        own = scene.host.truth(frame)
         numbers = np.zeros(own.shape, np.uint8)
         whole: dict[int, BoolArray] = {}
         areas: dict[int, int] = {}
@@ -74,19 +72,19 @@ def shots(scene: Scene) -> Iterator[Shot]:
 
 def _paste(canvas: FloatArray, guest: Guest, frame: int) -> tuple[FloatArray, int]:
     """Paint a guest; returns how much of each pixel it covers, ``(H, W)``, and how many pixels it has in all."""
-    look = guest.look(frame)
-    height, width = look.cover.shape
+    shape = guest.shape(frame)
+    height, width = shape.cover.shape
     x, y = guest.centres[frame]
-    left, top = round(x + look.left), round(y + look.top)
+    left, top = round(x + shape.left), round(y + shape.top)
     cover = np.zeros(canvas.shape[:2], np.float32)
     rows = slice(max(top, 0), max(min(top + height, cover.shape[0]), 0))
     columns = slice(max(left, 0), max(min(left + width, cover.shape[1]), 0))
-    part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
     if rows.start < rows.stop and columns.start < columns.stop:
-        cover[rows, columns] = look.cover[part]
+        part = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+        cover[rows, columns] = shape.cover[part]
         area = canvas[rows, columns]
-        area += look.cover[part][..., None] * (look.image[part].astype(np.float32) - area)
-    return cover, int((look.cover >= 0.5).sum())
+        area += shape.cover[part][..., None] * (guest.colours(frame)[part].astype(np.float32) - area)
+    return cover, int(shape.mask.sum())
 
 
 class Record:
@@ -111,7 +109,7 @@ class Record:
         """Who takes part, who is in front, which frames (from 0, first and last) show nothing of an object, and which
         ones show a pair of which one covers the other, with the largest part that is covered."""
         scene = self._scene
-        objects: dict[str, Any] = {"1": {"sequence": scene.host.name, "host": True}}
+        objects: dict[str, Any] = {"1": {"sequence": scene.host.sequence.name, "host": True}}
         for number, guest in enumerate(scene.guests, start=2):
             objects[str(number)] = {
                 "sequence": guest.cutout.sequence.name,

@@ -112,11 +112,11 @@ def write_scene(
             advance()
     except OSError as error:
         raise OutputError(f"cannot write the scene {scene.name}: {error}") from error
-    video = scene.host.video()
+    width, height = scene.host.picture
     write_text(
         directory / INFO,
         f"[Sequence]\nname={scene.name}\nimDir=img1\nframeRate={FPS}\nseqLength={len(scene.host)}\n"
-        f"imWidth={video.width}\nimHeight={video.height}\nimExt=.jpg\n",
+        f"imWidth={width}\nimHeight={height}\nimExt=.jpg\n",
     )
     write_text(directory / TRUTH, "".join(boxes.truth))
     write_text(directory / DETECTIONS, "".join(boxes.found))

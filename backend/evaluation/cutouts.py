@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,91 +30,119 @@ _AREA = 0.4
 _LEAST_AREA = 40
 # A cut-out that moves as it did needs some frames.
 _LEAST_LOOKS = 3
+# Pixels around an object: an edge needs room to be soft.
+_ROOM = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """An object on one frame.
+class Shape:
+    """Where an object is, relative to its centre of gravity.
 
     Attributes:
-        image: RGB ``uint8 (h, w, 3)``.
         cover: how much of each pixel is the object's, 0 to 1, ``float32 (h, w)``.
-        left, top: where the picture's upper left corner lies, in pixels from the object's centre of gravity.
+        left, top: from the centre of gravity to the upper left corner of ``cover``, in pixels.
     """
 
-    image: ImageArray
     cover: FloatArray
     left: float
     top: float
 
+    @property
+    def mask(self) -> BoolArray:
+        """The object's pixels, ``bool (h, w)``."""
+        return np.asarray(self.cover >= 0.5)
+
 
 class Cutout:
-    """An object as it looks on a run of frames, and on and on: forth and back.
+    """An object on a run of frames.
 
-    ``solid`` are its masks ``bool (H, W)`` on the frames of ``sequence`` from ``first`` on, without what is thin.
+    As a guest in another picture it goes through them forth and back for as long as is needed: what is asked for by
+    ``scale``, ``mirrored`` and ``phase``, the frame that it begins with, is its look there.
+
+    Attributes:
+        sequence: where it is cut out.
+        first: the run's first frame there.
     """
 
-    def __init__(self, sequence: DavisSequence, first: int, solid: list[BoolArray]) -> None:
+    def __init__(self, sequence: DavisSequence, first: int, masks: Sequence[Mask]) -> None:
+        """``masks`` are what is cut out on the run's frames."""
         self.sequence = sequence
         self.first = first
+        self._object = sequence.objects[0]
         self._video = sequence.video()
-        self._masks = [Mask.from_array(mask) for mask in solid]
-        self._centres = [_centre(mask) for mask in solid]
+        self._masks = list(masks)
 
     def __len__(self) -> int:
         return len(self._masks)
+
+    def beginning(self, count: int) -> Cutout:
+        """Its first frames, ``count`` at most."""
+        return Cutout(self.sequence, self.first, self._masks[:count])
+
+    @property
+    def picture(self) -> tuple[int, int]:
+        """Width and height of its own sequence's images."""
+        return self._video.width, self._video.height
+
+    def image(self, frame: int) -> ImageArray:
+        """Its own sequence's image on a frame of the run; raises VideoError where that cannot be read."""
+        return self._video.frame(self.first + frame)
+
+    def truth(self, frame: int) -> BoolArray:
+        """What its own sequence says of it on a frame of the run, ``bool (H, W)``; raises DatasetError where that
+        cannot be read."""
+        return self.sequence.truth(self.first + frame)[self._object]
 
     @cached_property
     def size(self) -> float:
         """The side of a square of its median area, in pixels."""
         return float(np.sqrt(np.median([mask.area for mask in self._masks])))
 
-    @cached_property
-    def _boxes(self) -> BoxArray:
-        boxes = [
-            np.array(mask.box) - np.tile(centre, 2) for mask, centre in zip(self._masks, self._centres, strict=True)
-        ]
-        return np.stack(boxes)
+    @property
+    def round_trip(self) -> int:
+        """Frames until it looks and moves the same again."""
+        return max(2 * len(self) - 2, 1)
 
     def own_boxes(self) -> BoxArray:
         """``xyxy`` pixels in its own sequence, ``(len, 4)``."""
-        return np.asarray(self._boxes + np.tile(np.array(self._centres), (1, 2)))
-
-    @property
-    def round_trip(self) -> int:
-        """Frames until everything comes again."""
-        return max(2 * len(self) - 2, 1)
+        return np.array([mask.box for mask in self._masks], np.float64)
 
     def boxes(self, frames: int, scale: float, mirrored: bool, phase: int) -> BoxArray:
-        """``xyxy`` pixels from the centre of gravity, ``(frames, 4)``."""
-        boxes: BoxArray = self._boxes[[self._index(frame, phase) for frame in range(frames)]] * scale
+        """``xyxy`` pixels from its centre of gravity, ``(frames, 4)``."""
+        boxes: BoxArray = self._centred[[self._index(frame, phase) for frame in range(frames)]] * scale
         if mirrored:
             boxes[:, [0, 2]] = -boxes[:, [2, 0]]
         return boxes
 
-    def look(self, frame: int, scale: float, mirrored: bool, phase: int) -> Look:
-        """The object on a frame of the scene.
-
-        Raises:
-            VideoError: the image cannot be read.
-        """
+    def shape(self, frame: int, scale: float, mirrored: bool, phase: int) -> Shape:
+        """Its outline on a frame."""
         index = self._index(frame, phase)
-        image, mask, (x, y) = self._video.frame(self.first + index), self._masks[index].array(), self._centres[index]
+        rows, columns = self._crop(index)
+        x, y = self._centres[index]
+        inside = self._masks[index].array()[rows, columns].astype(np.float32)
+        left = x - columns.stop if mirrored else columns.start - x
+        cover = feathered(_resized(inside, scale, mirrored))
+        return Shape(cover, left * scale, (rows.start - y) * scale)
+
+    def colours(self, frame: int, scale: float, mirrored: bool, phase: int) -> ImageArray:
+        """What goes with :meth:`shape`, RGB ``uint8 (h, w, 3)``; raises VideoError where the image cannot be read."""
+        index = self._index(frame, phase)
+        return np.asarray(_resized(self.image(index)[self._crop(index)], scale, mirrored))
+
+    @cached_property
+    def _centres(self) -> list[tuple[float, float]]:
+        return [_centre(mask.array()) for mask in self._masks]
+
+    @cached_property
+    def _centred(self) -> BoxArray:
+        return np.asarray(self.own_boxes() - np.tile(np.array(self._centres), (1, 2)))
+
+    def _crop(self, index: int) -> tuple[slice, slice]:
         box = self._masks[index].box
-        assert box is not None
-        # Blurring needs room around the object, and the object's colours there.
-        room = 4
-        left, top = max(int(box[0]) - room, 0), max(int(box[1]) - room, 0)
-        right, bottom = int(box[2]) + room, int(box[3]) + room
-        image, inside = image[top:bottom, left:right], mask[top:bottom, left:right].astype(np.float32)
-        from_x, from_y = left - x, top - y
-        if mirrored:
-            image, inside, from_x = image[:, ::-1], inside[:, ::-1], x - (left + image.shape[1])
-        width, height = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        image = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=how)
-        inside = cv2.resize(np.ascontiguousarray(inside), (width, height), interpolation=how)
-        return Look(image, feathered(inside), from_x * scale, from_y * scale)
+        assert box is not None, "an object that is whole has a box"
+        (width, height), (x0, y0, x1, y1) = self.picture, (int(side) for side in box)
+        rows = slice(max(y0 - _ROOM, 0), min(y1 + _ROOM, height))
+        return rows, slice(max(x0 - _ROOM, 0), min(x1 + _ROOM, width))
 
     def _index(self, frame: int, phase: int) -> int:
         place = (frame + phase) % self.round_trip
@@ -154,16 +184,9 @@ def cut_out(sequence: DavisSequence) -> Cutout | None:
     """
     masks = _solid_masks(sequence)
     first, count = max(whole_runs(masks), key=lambda run: run[1], default=(0, 0))
-    return Cutout(sequence, first, masks[first : first + count]) if count >= _LEAST_LOOKS else None
-
-
-def host(sequence: DavisSequence, frames: int) -> Cutout | None:
-    """The object on the first so many frames in a row that show it whole; returns and raises as :func:`cut_out`."""
-    masks = _solid_masks(sequence)
-    for first, count in whole_runs(masks):
-        if count >= frames:
-            return Cutout(sequence, first, masks[first : first + frames])
-    return None
+    if count < _LEAST_LOOKS:
+        return None
+    return Cutout(sequence, first, [Mask.from_array(mask) for mask in masks[first : first + count]])
 
 
 def whole_runs(masks: list[BoolArray]) -> list[tuple[int, int]]:
@@ -201,6 +224,12 @@ def _cut(mask: BoolArray) -> float:
     at_border = mask[:2].any(axis=0).sum() + mask[-2:].any(axis=0).sum()
     at_border += mask[:, :2].any(axis=1).sum() + mask[:, -2:].any(axis=1).sum()
     return float(at_border / outline)
+
+
+def _resized(plane: npt.NDArray[Any], scale: float, mirrored: bool) -> npt.NDArray[Any]:
+    size = max(round(plane.shape[1] * scale), 1), max(round(plane.shape[0] * scale), 1)
+    source = np.ascontiguousarray(plane[:, ::-1] if mirrored else plane)
+    return np.asarray(cv2.resize(source, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
 
 
 def _centre(mask: BoolArray) -> tuple[float, float]:

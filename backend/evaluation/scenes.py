@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Literal
 
 import cv2
@@ -14,10 +13,10 @@ import numpy as np
 
 from backend.errors import DatasetError
 from backend.evaluation import paths
-from backend.evaluation.cutouts import BoxArray, Cutout, Look, cut_out, host
+from backend.evaluation.cutouts import BoxArray, Cutout, Shape, cut_out
 from backend.evaluation.davis import DavisSequence
 from backend.evaluation.paths import Centres, Stage, along
-from backend.tracks import BoolArray
+from backend.tracks import BoolArray, ImageArray
 
 Kind = Literal["crossing", "return", "twins"]
 KINDS: tuple[Kind, ...] = ("crossing", "return", "twins")
@@ -53,9 +52,13 @@ class Guest:
         """``xyxy`` pixels, ``(frames, 4)``."""
         return along(self.centres, self.cutout.boxes(len(self.centres), self.scale, self.mirrored, self.phase))
 
-    def look(self, frame: int) -> Look:
-        """As it is to be pasted; raises VideoError where the image cannot be read."""
-        return self.cutout.look(frame, self.scale, self.mirrored, self.phase)
+    def shape(self, frame: int) -> Shape:
+        """Its outline on a frame of the scene."""
+        return self.cutout.shape(frame, self.scale, self.mirrored, self.phase)
+
+    def colours(self, frame: int) -> ImageArray:
+        """What goes with its outline, RGB ``uint8 (h, w, 3)``; raises VideoError where the image cannot be read."""
+        return self.cutout.colours(frame, self.scale, self.mirrored, self.phase)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +68,14 @@ class Scene:
     Attributes:
         name: the scene's.
         kind: what happens.
-        host: the frames; its own object is number 1.
+        host: its sequence's frames are the scene's, and it is number 1.
         guests: numbers 2 and so on.
         front_to_back: all numbers, the nearest first.
     """
 
     name: str
     kind: Kind
-    host: DavisSequence
+    host: Cutout
     guests: tuple[Guest, ...]
     front_to_back: tuple[int, ...]
 
@@ -87,12 +90,8 @@ class Casting:
             frames: of each scene.
             seed: another one makes other scenes.
         """
-        self._sequences = {sequence.name: sequence for sequence in sequences}
         self._frames, self._seed = frames, seed
-        order = np.random.default_rng(seed).permutation(len(sequences))
-        self._order = [sequences[index].name for index in order]
-        self._cutouts: dict[str, Cutout | None] = {}
-        self._hosts: dict[str, Cutout | None] = {}
+        self._sequences = [sequences[index] for index in np.random.default_rng(seed).permutation(len(sequences))]
 
     def scene(self, kind: Kind, index: int, turn: int) -> Scene:
         """Make one.
@@ -108,21 +107,17 @@ class Casting:
         """
         name = f"{kind}-{index + 1}"
         random = np.random.default_rng([self._seed, KINDS.index(kind), index])
-        hosts = [found for found in map(self._host, self._order) if found is not None]
+        hosts = [found.beginning(self._frames) for found in self._cutouts if len(found) >= self._frames]
         if not hosts:
             raise DatasetError(
-                f"none of {len(self._order)} sequences shows one object whole on {self._frames} frames in a row, which "
-                "a scene is made in; ask for fewer frames, or name other sequences"
+                f"none of {len(self._sequences)} sequences shows one object whole on {self._frames} frames in a row, "
+                "as a scene needs it; ask for fewer frames, or name other sequences"
             )
         for attempt in range(_ATTEMPTS * len(hosts)):
             found = hosts[(turn + attempt) % len(hosts)]
             guests = self._guests(kind, index, found, random)
             if guests:
-                first = found.first
-                source = found.sequence
-                stop = first + self._frames
-                frames = DavisSequence(source.name, source.images[first:stop], source.annotations[first:stop])
-                return Scene(name, kind, frames, tuple(guests), _depth(kind, guests, random))
+                return Scene(name, kind, found, tuple(guests), _depth(kind, guests, random))
             log.info("%s: found no room for it in %s", name, found.sequence.name)
         raise DatasetError(
             f"the scene {name} could not be made: in none of the {len(hosts)} sequences that are long enough was "
@@ -130,28 +125,23 @@ class Casting:
         )
 
     def _guests(self, kind: Kind, index: int, host: Cutout, random: np.random.Generator) -> list[Guest]:
-        video = host.sequence.video()
-        scenery = _Scenery(Stage(video.width, video.height, self._frames), host, random)
+        scenery = _Scenery(Stage(*host.picture, self._frames), host, random)
         if kind == "twins":
             return scenery.twin()
-        others = [name for name in self._order if name != host.sequence.name]
-        random.shuffle(others)
-        candidates = (found for found in map(self._cutout, others) if found is not None)
+        available = [cutout for cutout in self._cutouts if cutout.sequence is not host.sequence]
+        others = [available[index] for index in random.permutation(len(available))]
+        candidates = iter(others)
         if kind == "crossing":
             return scenery.crossing(candidates, 1 + (index + 1) % MOST_GUESTS)
         if index % 2 == 0:
             return scenery.leaving(candidates)
-        return scenery.hiding(list(islice(candidates, _COMPARED)))
+        return scenery.hiding(others[:_COMPARED])
 
-    def _host(self, name: str) -> Cutout | None:
-        if name not in self._hosts:
-            self._hosts[name] = host(self._sequences[name], self._frames)
-        return self._hosts[name]
-
-    def _cutout(self, name: str) -> Cutout | None:
-        if name not in self._cutouts:
-            self._cutouts[name] = cut_out(self._sequences[name])
-        return self._cutouts[name]
+    @cached_property
+    def _cutouts(self) -> list[Cutout]:
+        """Of all sequences that have something to be cut out."""
+        found = map(cut_out, self._sequences)
+        return [cutout for cutout in found if cutout is not None]
 
 
 class _Scenery:
@@ -263,7 +253,7 @@ def hiding_places(hider: Guest, guest: Guest, frames: Sequence[int]) -> Centres 
     places: list[Centres] = []
     offset = np.zeros(2)
     for frame in frames:
-        cover, shape = _around_centre(hider.look(frame)), _around_centre(guest.look(frame))
+        cover, shape = _around_centre(hider.shape(frame)), _around_centre(guest.shape(frame))
         kernel = cv2.dilate(np.pad(shape, _MARGIN).astype(np.float32), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
         room = len(kernel)
         # How much of the shape would stick out, for each place.
@@ -278,13 +268,13 @@ def hiding_places(hider: Guest, guest: Guest, frames: Sequence[int]) -> Centres 
     return np.stack(places)
 
 
-def _around_centre(look: Look) -> BoolArray:
-    """A look's mask in a square whose middle pixel is its centre, ``bool (2 r + 1, 2 r + 1)``."""
-    height, width = look.cover.shape
-    left, top = round(look.left), round(look.top)
+def _around_centre(shape: Shape) -> BoolArray:
+    """A mask in a square whose middle pixel is its centre, ``bool (2 r + 1, 2 r + 1)``."""
+    height, width = shape.cover.shape
+    left, top = round(shape.left), round(shape.top)
     radius = max(-left, -top, left + width, top + height) + 1
     square = np.zeros((2 * radius + 1,) * 2, bool)
-    square[top + radius : top + radius + height, left + radius : left + radius + width] = look.cover >= 0.5
+    square[top + radius : top + radius + height, left + radius : left + radius + width] = shape.mask
     return square
 
 
