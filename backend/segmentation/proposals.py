@@ -109,18 +109,23 @@ def propose(
     if known is not None:
         taken = cv2.resize(known.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_AREA) > 0
     found: list[_Candidate] = []
-    covered = taken.copy()
-    for points in _grid(encoding.size, rules.points):
-        left = [point for point in points if not _at(covered, point, encoding.size)]
-        while left:
-            asked, left = left[:_BATCH], left[_BATCH:]
-            found += _candidates(segmenter, encoding, asked, taken, rules)
-            found = _distinct(found)[:_HELD]
-            for one in found:
-                covered |= one.mask
+    objects, backgrounds = taken.copy(), np.zeros_like(taken)
+    for level, points in zip(_LEVELS, _grid(encoding.size, rules.points), strict=True):
+        left = points
+        while True:
+            # What stands in front of a background may be swallowed by it: there the coarse level is asked.
+            covered = objects if level == _LEVELS[0] else objects | backgrounds
             left = [point for point in left if not _at(covered, point, encoding.size)]
-    objects = _apart(_wholes([one for one in found if not one.background], rules), rules.own)[: rules.most]
-    return list(_proposals(segmenter, encoding, objects, rules))
+            if not left:
+                break
+            asked, left = left[:_BATCH], left[_BATCH:]
+            new = _candidates(segmenter, encoding, asked, taken, rules)
+            for one in new:
+                region = backgrounds if one.background else objects
+                region |= one.mask
+            found = _distinct(found + new)[:_HELD]
+    kept = _apart(_wholes([one for one in found if not one.background], rules), rules.own)[: rules.most]
+    return list(_proposals(segmenter, encoding, kept, rules))
 
 
 def _grid(size: tuple[int, int], along: int) -> Iterator[list[Point]]:
