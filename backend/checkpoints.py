@@ -129,7 +129,7 @@ CATALOGUE: Mapping[str, Checkpoint] = MappingProxyType(
 )
 
 PROFILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"lite": ("mobile_sam",), "full": ("sam_vit_h", "xmem_s012", "masa_r50")}
+    {"lite": ("mobile_sam",), "full": ("sam_vit_h", "xmem_s012", "mobile_sam", "masa_r50")}
 )
 
 

@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         description="whether the segmenter refines propagated masks, and propagation goes on from them: off, triggered "
         "(those in doubt) or always; see docs/refinement.md",
     )
+    embedder: Annotated[Literal["off", "sam", "masa_r50", "masa_sam_b", "masa_sam_h"], BeforeValidator(_lower)] = Field(
+        "sam",
+        description="what tells objects apart by their looks, keeps identities where they cross and knows them again: "
+        "sam (MobileSAM's features), masa_r50, masa_sam_b, masa_sam_h, or off; see docs/association.md",
+    )
     xmem_mode: Annotated[Literal["eager", "compile", "graphs"], BeforeValidator(_lower)] = Field(
         "eager",
         description="how XMem's network runs: eager, compile (torch.compile: the first frames take minutes) or graphs "
@@ -157,10 +162,11 @@ class Settings(BaseSettings):
     keyframe_iou: float = Field(
         0.95, ge=0.5, le=1, description="least IoU between an interpolated box and the tracked one; lower is sparser"
     )
-    prelabel: Annotated[Literal["off", "detections"], BeforeValidator(_lower)] = Field(
+    prelabel: Annotated[Literal["off", "detections", "everything"], BeforeValidator(_lower)] = Field(
         "detections",
-        description="whether tasks are tracked without a press, when Label Studio asks for predictions: off, or "
-        "detections: those that have boxes of another model or of a human",
+        description="which tasks are tracked without a press, when Label Studio asks for predictions: off, detections "
+        "(those that have boxes of another model or of a human) or everything (the others too, whatever looks like an "
+        "object, if the project has one label)",
     )
     label_studio_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
         None, description="address of Label Studio, to fetch media from; by default what Label Studio reports"

@@ -86,8 +86,8 @@ def test_catalogue_has_what_the_design_names():
 
 
 def test_expand_takes_names_and_profiles_each_once():
-    chosen = [entry.name for entry in expand(["full", "mobile_sam", "xmem_s012"])]
-    assert chosen == ["sam_vit_h", "xmem_s012", "masa_r50", "mobile_sam"]
+    chosen = [entry.name for entry in expand(["full", "sam_vit_b", "xmem_s012"])]
+    assert chosen == ["sam_vit_h", "xmem_s012", "mobile_sam", "masa_r50", "sam_vit_b"]
 
 
 @pytest.mark.parametrize(("name", "hint"), [("mobilesam", "did you mean mobile_sam"), ("zzz", "known are mobile_sam")])

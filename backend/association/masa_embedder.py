@@ -10,12 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backend.association.identity import Calibration
 from backend.association.masa import Masa
 from backend.association.masa_head import DIMENSIONS, STRIDES
 from backend.tracks import BoolArray, ImageArray
 
 SIDE = 1024
 """What the long side of frames is scaled to, up or down."""
+
+MASA_CALIBRATION = Calibration(middle=0.5, slope=10.0, swap=10.0)
+"""What similarities mean. A judgement: with the official weights it was not measured."""
 
 # ImageNet's, of RGB in 0 to 255.
 _MEAN = (123.675, 116.28, 103.53)
@@ -116,6 +120,23 @@ class MasaEmbedder:
         down, right = (to / of for to, of in zip(encoding.scaled, encoding.size, strict=True))
         scale = torch.tensor([right, down, right, down], device=boxes.device)
         return self._network.embed(encoding.levels, boxes.float() * scale)
+
+
+class MasaOnSam:
+    """Embeds boxes on frames that the SAM which the network was made for has encoded, blocks and all."""
+
+    dimensions = DIMENSIONS
+
+    def __init__(self, network: Masa) -> None:
+        self._encoder = MasaEncoder(network)
+        self._embedder = MasaEmbedder(network)
+        self._last: tuple[SamEncoding, MasaFrame] | None = None
+
+    def embed(self, encoding: SamEncoding, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+        """Embed a frame's objects; see :class:`~backend.association.embedder.Embedder`."""
+        if self._last is None or self._last[0] is not encoding:
+            self._last = encoding, self._encoder.fuse(encoding)
+        return self._embedder.embed(self._last[1], boxes, masks)
 
 
 def scaled_size(height: int, width: int, side: int = SIDE) -> tuple[int, int]:

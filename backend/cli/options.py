@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from backend.settings import ENV_PREFIX, Settings, load_settings, option_name
 
-CHOICE = ("profile", "segmenter", "propagator", "device")
+CHOICE = ("profile", "segmenter", "propagator", "embedder", "device")
 """The settings that say which models run, and where."""
 
 

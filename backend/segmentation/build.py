@@ -18,7 +18,12 @@ _ENCODER = "image_encoder."
 
 
 def build_segmenter(
-    model: str, state: Mapping[str, Tensor], device: torch.device | str = "cpu", *, exact: bool = False
+    model: str,
+    state: Mapping[str, Tensor],
+    device: torch.device | str = "cpu",
+    *,
+    exact: bool = False,
+    blocks: bool = False,
 ) -> Segmenter:
     """A Segmenter with a checkpoint's weights.
 
@@ -28,6 +33,7 @@ def build_segmenter(
         device: where it runs.
         exact: compute as the original does, in float32 on the whole padded square; otherwise the encoder runs in
             bfloat16 where the device is faster that way, and leaves out what only holds padding.
+        blocks: keep what a ViT's blocks with global attention gave.
 
     Raises:
         WeightsError: the tensors are not those of that model.
@@ -44,7 +50,7 @@ def build_segmenter(
         raise WeightsError(f"the checkpoint is not {model}'s: {str(error)[:300]}; fetch it again") from error
     if model == "mobile_sam" and not exact:
         sam.image_encoder.fold()
-    return Segmenter(sam, device, torch.float32 if exact else fast_dtype(device), exact=exact)
+    return Segmenter(sam, device, torch.float32 if exact else fast_dtype(device), exact=exact, blocks=blocks)
 
 
 def fast_dtype(device: torch.device | str) -> torch.dtype:

@@ -31,7 +31,8 @@ class Encoding:
     ``embedding`` is (1, 256, h, w) with h, w at most 64: SAM's image embedding, without the rows and columns that
     only hold padding where the encoder could leave them out. ``middle`` is (1, 128, 2h, 2w) and ``fine``
     (1, 64, 4h, 4w), earlier stages of TinyViT, or None with other encoders. ``size`` is the frame's (height, width),
-    ``scaled`` the same after the long side was brought to 1024.
+    ``scaled`` the same after the long side was brought to 1024. ``blocks`` are (1, C, 64, 64) after each of a ViT's
+    four blocks with global attention, where a segmenter was asked to keep them.
     """
 
     embedding: Tensor
@@ -39,6 +40,7 @@ class Encoding:
     fine: Tensor | None
     size: tuple[int, int]
     scaled: tuple[int, int]
+    blocks: tuple[Tensor, ...] = ()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -48,7 +50,8 @@ class Encoding:
     @property
     def nbytes(self) -> int:
         """Bytes that the tensors hold."""
-        return sum(t.numel() * t.element_size() for t in (self.embedding, self.middle, self.fine) if t is not None)
+        held = (self.embedding, self.middle, self.fine, *self.blocks)
+        return sum(t.numel() * t.element_size() for t in held if t is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +102,17 @@ class Segmenter:
         dtype: what the image encoder computes in; prompts and masks are always float32.
         exact: encode the whole padded square as SAM does. Otherwise a TinyViT is spared what only holds padding,
             which changes its embedding a little near the picture's edge.
+        blocks: whether encodings keep what a ViT's blocks with global attention gave, for who reads it.
     """
 
     def __init__(
-        self, sam: Sam, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, exact: bool = False
+        self,
+        sam: Sam,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        exact: bool = False,
+        blocks: bool = False,
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype
@@ -110,6 +120,11 @@ class Segmenter:
         self._encoder = sam.image_encoder
         self._crops = isinstance(self._encoder, TinyViT) and not exact
         self._encoder.to(dtype=dtype, memory_format=torch.channels_last)
+        self._blocks: list[Tensor] = []
+        if blocks and not isinstance(self._encoder, TinyViT):
+            for block in self._encoder.blocks:
+                if block.window_size == 0:
+                    block.register_forward_hook(lambda _, __, out: self._blocks.append(out.permute(0, 3, 1, 2)))
 
     @torch.inference_mode()
     def encode(self, image: ImageArray) -> Encoding:
@@ -137,7 +152,8 @@ class Segmenter:
                 None if level is None else level[..., : n * h, : n * w].contiguous()
                 for level, n in ((middle, 2), (fine, 4))
             )
-        return Encoding(embedding.float().contiguous(), middle, fine, (height, width), (rows, columns))
+        kept, self._blocks[:] = tuple(self._blocks), []
+        return Encoding(embedding.float().contiguous(), middle, fine, (height, width), (rows, columns), kept)
 
     @torch.inference_mode()
     def segment(self, encoding: Encoding, prompts: Sequence[Prompting], *, multimask: bool = True) -> Segmentation:

@@ -16,6 +16,7 @@ from backend.settings import Settings
 from backend.tracks import Detection, Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
+    from backend.tracking.everything import EverythingRules
     from backend.tracking.labels import Labels
     from backend.tracking.lives import Rules
     from backend.tracking.stretches import Before
@@ -55,6 +56,11 @@ class Tracker(Protocol):
     ) -> Iterator[FrameResult]:
         """A result for every frame, in order, and later ones of earlier frames."""
 
+    def track_everything(
+        self, video: Frames, *, rules: EverythingRules = ..., cancelled: Callable[[], bool] = ...
+    ) -> Iterator[FrameResult]:
+        """Results as those of detections."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -64,20 +70,29 @@ class Choice:
     device: str
     segmenter: str
     propagator: str
+    embedder: str = "sam"
 
     def __str__(self) -> str:
-        return f"profile {self.profile} on {self.device} ({self.segmenter} + {self.propagator})"
+        parts = [self.segmenter, self.propagator, *self._special]
+        return f"profile {self.profile} on {self.device} ({' + '.join(parts)})"
 
     @property
     def name(self) -> str:
         """What tells tracks of other models apart: the profile that has these parts, or the parts where none has."""
         parts = self.segmenter, self.propagator
-        return next((profile for profile, own in PARTS.items() if own == parts), "-".join(parts))
+        profile = next((profile for profile, own in PARTS.items() if own == parts), None)
+        return "-".join([*([profile] if profile else parts), *self._special])
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The checkpoints that the parts need."""
-        return _weights(self.segmenter, self.propagator)
+        return _weights(self.segmenter, self.propagator, self.embedder)
+
+    @property
+    def _special(self) -> list[str]:
+        """The embedder, where it is not the usual one."""
+        usual = type(self).embedder
+        return [] if self.embedder == usual else ["unguarded" if self.embedder == "off" else self.embedder]
 
     def applied(self, settings: Settings) -> Settings:
         """The settings with all of this in them."""
@@ -96,23 +111,31 @@ def choose(settings: Settings) -> Choice:
         raise SettingsError(f"KEYTRACK_XMEM_MODE / --xmem-mode graphs: CUDA graphs need a CUDA device, not {device}")
     profile = settings.profile
     if profile == "auto":
-        profile = "full" if device.startswith("cuda") and _is_there("full", settings.weights_dir) else "lite"
+        profile = (
+            "full"
+            if device.startswith("cuda") and _is_there("full", settings.embedder, settings.weights_dir)
+            else "lite"
+        )
     segmenter, propagator = PARTS[profile]
     return Choice(
         profile,
         device,
         segmenter if settings.segmenter == "auto" else settings.segmenter,
         propagator if settings.propagator == "auto" else settings.propagator,
+        settings.embedder,
     )
 
 
-def _weights(segmenter: str, propagator: str) -> tuple[str, ...]:
-    # Parts are called as their checkpoints are; the tokens are MobileSAM's, whatever the segmenter is.
-    return tuple(dict.fromkeys((segmenter, "mobile_sam" if propagator == "sam_tokens" else propagator)))
+def _weights(segmenter: str, propagator: str, embedder: str) -> tuple[str, ...]:
+    # Parts are called as their checkpoints are, but for those that work on MobileSAM's features, whatever the
+    # segmenter is.
+    own = {"sam_tokens": "mobile_sam", "sam": "mobile_sam"}
+    parts = [own.get(part, part) for part in (segmenter, propagator, embedder) if part != "off"]
+    return tuple(dict.fromkeys(parts))
 
 
-def _is_there(profile: str, directory: Path) -> bool:
-    wanting = [name for name in _weights(*PARTS[profile]) if checkpoints.verify(name, directory) != "ok"]
+def _is_there(profile: str, embedder: str, directory: Path) -> bool:
+    wanting = [name for name in _weights(*PARTS[profile], embedder) if checkpoints.verify(name, directory) != "ok"]
     if wanting:
         logger.info("for the profile %s there are no %s in %s", profile, " and no ".join(wanting), directory)
     return not wanting

@@ -54,7 +54,7 @@ def test_list_shows_all_of_the_catalogue(tmp_path, capsys):
 def test_list_tells_what_is_in_use(tmp_path, capsys):
     assert run(tmp_path, "list", "--device", "cpu", "--profile", "full", "--propagator", "xmem") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[-1] == "in use: profile full on cpu (sam_vit_h + xmem), which takes sam_vit_h, xmem"
+    assert said[-1] == "in use: profile full on cpu (sam_vit_h + xmem), which takes sam_vit_h, xmem, mobile_sam"
 
 
 def test_fetch_by_profile_then_verify(catalogue, site, tmp_path, capsys):

@@ -84,7 +84,7 @@ def test_auto_takes_no_profile_without_its_weights(
 
 def test_auto_needs_no_weights_that_nothing_uses(machine: Any, weights: Path) -> None:
     machine(1)
-    for name in set(CATALOGUE) - {"sam_vit_h", "xmem_s012"}:
+    for name in set(CATALOGUE) - {"sam_vit_h", "xmem_s012", "mobile_sam"}:
         (weights / CATALOGUE[name].filename).unlink()
     assert choose(load_settings(weights_dir=weights)) == FULL
 
@@ -93,7 +93,9 @@ def test_auto_needs_no_weights_that_nothing_uses(machine: Any, weights: Path) ->
     ("choice", "name", "needed"),
     [
         (LITE, "lite", ("mobile_sam",)),
-        (FULL, "full", ("sam_vit_h", "xmem_s012")),
+        (FULL, "full", ("sam_vit_h", "xmem_s012", "mobile_sam")),
+        (replace(FULL, embedder="off"), "full-unguarded", ("sam_vit_h", "xmem_s012")),
+        (replace(LITE, embedder="masa_r50"), "lite-masa_r50", ("mobile_sam", "masa_r50")),
         (replace(LITE, propagator="xmem"), "mobile_sam-xmem", ("mobile_sam", "xmem")),
         (replace(FULL, propagator="sam_tokens"), "sam_vit_h-sam_tokens", ("sam_vit_h", "mobile_sam")),
         (replace(LITE, segmenter="sam_vit_h", propagator="xmem_s012"), "full", FULL.weights),
@@ -101,7 +103,8 @@ def test_auto_needs_no_weights_that_nothing_uses(machine: Any, weights: Path) ->
 )
 def test_a_choice_tells_its_models_and_what_they_need(choice: Choice, name: str, needed: tuple[str, ...]) -> None:
     assert (choice.name, choice.weights) == (name, needed)
-    assert str(choice) == f"profile {choice.profile} on {choice.device} ({choice.segmenter} + {choice.propagator})"
+    parts = f"{choice.segmenter} + {choice.propagator}"
+    assert str(choice).startswith(f"profile {choice.profile} on {choice.device} ({parts}")
     settings = choice.applied(load_settings(threads=1))
     assert (settings.threads, Choice(**{name: getattr(settings, name) for name in CHOICE})) == (1, choice)
 

@@ -21,7 +21,9 @@ def untrained_files(golden_dir: Path, mobile_sam_path: Path) -> Iterator[tuple[P
     import torch
     from segment_anything import sam_model_registry
 
-    # More than half a gigabyte: pytest would keep its own directories.
+    from backend.association.masa import Masa
+
+    # More than a gigabyte: pytest would keep its own directories.
     with tempfile.TemporaryDirectory(prefix="keytrack-weights-") as name:
         directory = Path(name)
         (directory / "mobile_sam.pt").symlink_to(mobile_sam_path)
@@ -29,6 +31,7 @@ def untrained_files(golden_dir: Path, mobile_sam_path: Path) -> Iterator[tuple[P
         with torch.random.fork_rng():
             torch.manual_seed(1)
             torch.save(sam_model_registry["vit_b"]().state_dict(), directory / "sam_vit_b_01ec64.pth")
+            torch.save(Masa("masa_sam_b").state_dict(), directory / "sam_vitb_masa.pth")
         known = dict(checkpoints.CATALOGUE)
         for entry in checkpoints.CATALOGUE.values():
             path = directory / entry.filename
@@ -39,7 +42,7 @@ def untrained_files(golden_dir: Path, mobile_sam_path: Path) -> Iterator[tuple[P
 
 @pytest.fixture
 def untrained(untrained_files: tuple[Path, Mapping[str, Checkpoint]], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with synthetic weights for XMem and SAM ViT-B, taken for theirs, beside MobileSAM's true ones."""
+    """A directory with MobileSAM's weights, and synthetic ones that are taken for XMem's, SAM ViT-B's and MASA's on it."""
     directory, catalogue = untrained_files
     monkeypatch.setattr(checkpoints, "CATALOGUE", catalogue)
     return directory

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from backend.association.sam_features import SamFeatures
 from backend.propagation.sam_tokens import SamTokenPropagator
 from backend.propagation.xmem import XMem
 from backend.propagation.xmem_frames import FrameEncoder, XMemFrame
@@ -110,3 +112,38 @@ def test_4k_is_followed_at_480_rows_and_answered_at_4k(untrained: Path, tmp_path
     masks = [one.mask for one in found.values() if one.mask is not None]
     assert {mask.size for mask in masks} == {(height, width)}
     assert len(masks) > 1
+
+
+def test_mobile_sams_features_are_taken_where_they_are(untrained: Path) -> None:
+    """By default; a frame is encoded by MobileSAM once, whoever else encodes it."""
+    alone = load_models(settings(untrained, "mobile_sam", "sam_tokens")).looks
+    assert alone is not None
+    assert isinstance(alone.embedder, SamFeatures)
+    assert alone.encoder is None
+    beside = load_models(settings(untrained, "sam_vit_b", "sam_tokens"))
+    assert beside.looks is not None
+    assert beside.looks.encoder is beside.encoder
+    apart = load_models(settings(untrained, "sam_vit_b", "xmem")).looks
+    assert apart is not None
+    assert isinstance(apart.encoder, Segmenter)
+
+
+def test_nobody_is_told_apart_where_that_is_not_wanted(untrained: Path) -> None:
+    chosen = settings(untrained, "mobile_sam", "sam_tokens").model_copy(update={"embedder": "off"})
+    assert load_models(chosen).looks is None
+
+
+@pytest.mark.parametrize(("segmenter", "shared"), [("sam_vit_b", True), ("mobile_sam", False)])
+def test_masa_reads_what_the_same_vit_gave(untrained: Path, segmenter: str, shared: bool) -> None:
+    chosen = settings(untrained, segmenter, "sam_tokens").model_copy(update={"embedder": "masa_sam_b"})
+    models = load_models(chosen)
+    assert models.looks is not None
+    assert (models.looks.encoder is None) == shared
+    image = np.zeros((90, 120, 3), np.uint8)
+    image[20:60, 30:70] = 200
+    encoder = models.segmenter if models.looks.encoder is None else models.looks.encoder
+    boxes = torch.tensor([[30.0, 20, 70, 60], [0, 0, 120, 90]])
+    for _ in range(2):  # nothing is left of the first frame on the second one
+        found = models.looks.embedder.embed(encoder.encode(image), boxes)
+        assert found.shape == (2, models.looks.embedder.dimensions)
+        assert bool(found.isfinite().all())

@@ -1,0 +1,224 @@
+"""Squares of three colours on grey, which are what they look like, and a propagator that notes what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from backend.association.identity import Calibration
+from backend.propagation.propagator import Propagator
+from backend.tracking.guard import Guard
+from backend.tracking.looks import Looks
+from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
+
+FPS = 10.0
+SIZE = (40, 120)
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+COLOURS = {"a": RED, "b": GREEN, "c": BLUE}
+Places = Mapping[str, int | None]  # where squares begin, from the left; None: not to be seen
+
+
+class Colours:
+    """An embedder."""
+
+    dimensions = 3
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def embed(self, encoding: ImageArray, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+        assert masks is not None
+        self.asked += len(masks)
+        found = [encoding[mask].mean(0) + 1 for mask in masks if mask is not None]
+        return torch.tensor(np.array(found), dtype=torch.float32)
+
+
+class Told:
+    """A propagator that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[Any, ...]] = []
+
+    def deny(self, names: Collection[str]) -> None:
+        self.log.append(("deny", *sorted(names)))
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        self.log.append(("exchange", one, other, *sorted(frames)))
+
+    @property
+    def as_propagator(self) -> Propagator:
+        return cast(Propagator, self)
+
+
+def square(left: int) -> BoolArray:
+    mask = np.zeros(SIZE, bool)
+    mask[10:20, left : left + 10] = True
+    return mask
+
+
+def picture(places: Places) -> ImageArray:
+    image = np.full((*SIZE, 3), 90, np.uint8)
+    for name, left in places.items():
+        if left is not None:
+            image[square(left)] = COLOURS[name]
+    return image
+
+
+def result(frame: int, places: Places, score: float = 0.9) -> FrameResult:
+    found = [
+        Observation(name, frame, None if left is None else Mask.from_array(square(left)), score)
+        for name, left in sorted(places.items())
+    ]
+    return FrameResult(frame, tuple(found))
+
+
+class Run:
+    """Objects as they are, and as they are told; what the guard makes of that, the last of each frame."""
+
+    def __init__(self, first: Places, slope: float = 30.0) -> None:
+        looks = Looks(Colours(), Calibration(middle=0.7, slope=slope, swap=slope))
+        self.guard = Guard(looks, lambda frame, image: image, FPS)
+        self.guard.teach(0, picture(first), {name: square(left) for name, left in first.items() if left is not None})
+        self.propagator = Told()
+        self.found: dict[int, dict[str, Observation]] = {}
+
+    def step(self, frame: int, true: Places, told: Places | None = None, score: float = 0.9) -> None:
+        given = result(frame, true if told is None else told, score)
+        answers = self.guard.watch(self.propagator.as_propagator, frame, picture(true), given)
+        assert answers[-1].frame == frame
+        for one in answers:
+            names = [observation.object_id for observation in one.observations]
+            assert names == sorted(set(names))
+            self.found[one.frame] = {observation.object_id: observation for observation in one.observations}
+
+    def places(self, frame: int) -> dict[str, int | None]:
+        return {name: None if one.box is None else int(one.box[0]) for name, one in self.found[frame].items()}
+
+
+def crossing(frame: int) -> dict[str, int | None]:
+    """``a`` goes to the right and ``b`` to the left; they touch on frames 4 to 6, and are in one place on 5."""
+    return {"a": 10 + 8 * frame, "b": 90 - 8 * frame}
+
+
+def swapped(places: Places) -> dict[str, int | None]:
+    return {"a": places["b"], "b": places["a"]}
+
+
+def test_tracks_that_swap_where_they_cross_are_exchanged_from_there_on() -> None:
+    run = Run(crossing(0))
+    for frame in range(1, 11):
+        # Both turn round, says the propagator, until it is told better.
+        wrong = frame > 5 and not run.propagator.log
+        run.step(frame, crossing(frame), swapped(crossing(frame)) if wrong else None)
+    assert [run.places(frame) for frame in range(1, 11)] == [crossing(frame) for frame in range(1, 11)]
+    ((verb, one, other, *frames),) = run.propagator.log
+    assert (verb, one, other, frames[0]) == ("exchange", "a", "b", 5)
+
+
+def test_backwards_in_time_too() -> None:
+    run = Run(crossing(10))
+    for frame in range(9, -1, -1):
+        wrong = frame < 5 and not run.propagator.log
+        run.step(frame, crossing(frame), swapped(crossing(frame)) if wrong else None)
+    assert [run.places(frame) for frame in range(10)] == [crossing(frame) for frame in range(10)]
+
+
+def test_tracks_that_cross_and_stay_right_are_left_alone() -> None:
+    run = Run(crossing(0))
+    for frame in range(1, 11):
+        run.step(frame, crossing(frame))
+    assert run.propagator.log == []
+    assert [run.places(frame) for frame in range(1, 11)] == [crossing(frame) for frame in range(1, 11)]
+    assert all(one.score == 0.9 for found in run.found.values() for one in found.values())
+
+
+def test_who_took_the_place_of_one_that_is_gone_is_called_by_its_name() -> None:
+    """``b`` vanishes behind ``a``, and the propagator calls ``a`` by its name from then on."""
+    run = Run(crossing(0))
+    for frame in range(1, 11):
+        true = {**crossing(frame), "b": None if frame > 5 else crossing(frame)["b"]}
+        wrong = frame > 5 and not run.propagator.log
+        run.step(frame, true, swapped(true) if wrong else None)
+    assert [verb for verb, *_ in run.propagator.log] == ["exchange"]
+    assert run.places(10) == {"a": 90, "b": None}
+    assert run.places(7) == {"a": 66, "b": None}
+
+
+def test_twins_cannot_be_told_apart_and_are_doubted() -> None:
+    """Nothing is exchanged; scores fall from the crossing on, and not before."""
+    run = Run(crossing(0))
+    colours = {"a": (200, 40, 40), "b": (210, 40, 40)}
+    run.guard = Guard(Looks(Colours(), Calibration(0.7, 30.0, 30.0)), lambda frame, image: image, FPS)
+
+    def twins(places: Places) -> ImageArray:
+        image = np.full((*SIZE, 3), 90, np.uint8)
+        for name, left in places.items():
+            image[square(cast(int, left))] = colours[name]
+        return image
+
+    run.guard.teach(0, twins(crossing(0)), {name: square(cast(int, left)) for name, left in crossing(0).items()})
+    for frame in range(1, 16):
+        at = crossing(min(frame, 10))
+        for one in run.guard.watch(run.propagator.as_propagator, frame, twins(at), result(frame, at)):
+            run.found[one.frame] = {observation.object_id: observation for observation in one.observations}
+    assert run.propagator.log == []
+    scores = {frame: found["a"].score for frame, found in run.found.items()}
+    assert all(scores[frame] == 0.9 for frame in range(1, 5))
+    assert all(scores[frame] < 0.6 for frame in range(5, 9))
+
+
+def test_what_comes_back_as_somebody_else_is_denied() -> None:
+    run = Run({"a": 10})
+    run.step(1, {"a": 10})
+    run.step(2, {"a": None})
+    run.step(3, {"c": 60}, {"a": 60})
+    assert run.propagator.log == [("deny", "a")]
+    assert run.places(3) == {"a": None}
+    assert run.found[3]["a"].score > 0.8
+    run.step(4, {"a": 60})
+    assert run.places(4) == {"a": 60}
+    assert len(run.propagator.log) == 1
+
+
+def test_after_a_cut_what_is_found_has_come_back() -> None:
+    run = Run({"a": 10})
+    run.step(1, {"a": 10})
+    run.guard.cut()
+    run.step(2, {"c": 10}, {"a": 10})
+    assert run.places(2) == {"a": None}
+
+
+def test_where_a_human_has_shown_an_object_it_is() -> None:
+    run = Run({"a": 10})
+    run.step(1, {"a": None})
+    run.guard.given({"a"})
+    run.step(2, {"c": 60}, {"a": 60})
+    assert run.places(2) == {"a": 60}
+
+
+def test_passes_learn_by_themselves() -> None:
+    """What one pass took for an object is not known to another one."""
+    run = Run({"a": 10})
+    other = run.guard.fork()
+    for frame in range(1, 8):
+        run.step(frame, {"c": 10}, {"a": 10})  # it turned blue, little by little, as far as this pass knows
+    other.cut()
+    (answer,) = other.watch(run.propagator.as_propagator, 8, picture({"c": 10}), result(8, {"a": 10}))
+    assert not answer.observations[0].present
+    run.guard.cut()
+    run.step(8, {"c": 10}, {"a": 10})
+    assert run.places(8) == {"a": 10}
+
+
+@pytest.mark.parametrize("score", [0.4, 0.6])
+def test_doubtful_masks_are_not_looked_at(score: float) -> None:
+    run = Run({"a": 10})
+    embedder = cast(Colours, run.guard._looks.embedder)
+    asked = embedder.asked
+    run.step(3, {"a": 10}, score=score)
+    assert embedder.asked - asked == (score > 0.5)
