@@ -24,12 +24,10 @@ from backend.service.jobs import Jobs
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
 from backend.service.records import Project, StoredTrack
-from backend.service.store import Store
+from backend.service.store import DATABASE, Store
 from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-DATABASE = "keytrack.db"
 
 Entry = dict[str, Any] | list[Any]
 """A prediction ``{"result", "score", "model_version"}``, or an empty list where there is nothing to say."""
@@ -80,6 +78,7 @@ class Keytrack:
             self._engine,
             model_version=self.model_version,
             keyframe_iou=settings.keyframe_iou,
+            everything=settings.prelabel == "everything",
         )
 
     def warm_up(self) -> None:
@@ -180,7 +179,7 @@ class Keytrack:
     def _stored(self, task: Task, raw: object, project: str | None, label_config: str | None) -> Entry:
         """The task's complete tracks; nothing while one of them is being made, since Label Studio asks only once.
 
-        A task of which there are none may be tracked by the boxes that it has, in the background."""
+        A task of which there are none may be tracked in the background."""
         project_id = project_of(project, task)
         tracks = self._latest(self._store.tracks(project_id, task.id))
         if self._background.busy(project_id, task.id) or any(

@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "xmem_mode",
         "budget_seconds",
         "keyframe_iou",
+        "prelabel",
         "label_studio_url",
         "allowed_hosts",
         "max_media_bytes",

@@ -1,21 +1,25 @@
-"""What ``track`` tracks a video by: prompts, or what a detector found."""
+"""What ``track`` tracks a video by: prompts, what a detector found, or whatever looks like an object."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from backend.cli.detections import add_score_options, rules_from
 from backend.cli.prompts import PromptRequest, labels_of, parse_prompt, read_prompts
+from backend.cli.sequences import number
 from backend.detections.files import read_detections
 from backend.errors import SettingsError
 from backend.export.masks import check_count
 from backend.export.tracked import TrackedObject
 from backend.prelabel.finder import Finder
-from backend.prelabel.given import Given, GivenDetections
+from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.service.engine import Tracker
+from backend.tracking.lives import Rules
 from backend.tracking.plan import by_frame, clamp_span
 from backend.tracking.stretches import find_stretches
 from backend.tracks import Direction, Prompt, Track
@@ -58,8 +62,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="a JSON file with more of them")
     parser.add_argument("--detections", type=Path, metavar="FILE", help="instead: what a detector found, below")
     parser.add_argument("--detections-images", type=Path, metavar="FILE", help="see below")
-    parser.add_argument("--label", metavar="NAME", help="what all objects are that prompts do not name")
+    parser.add_argument("--everything", action="store_true", help="instead: whatever looks like an object")
+    parser.add_argument("--label", metavar="NAME", help="what all objects are that are detected")
     add_score_options(parser)
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        metavar="SECONDS",
+        help="with --everything, from one search for new objects to the next (default: 1)",
+    )
+    parser.add_argument(
+        "--most", type=number(1), metavar="N", help="with --everything, objects that show at a time (default: 12)"
+    )
 
 
 def request_from(args: argparse.Namespace) -> Callable[[VideoReader], Way]:
@@ -69,30 +83,56 @@ def request_from(args: argparse.Namespace) -> Callable[[VideoReader], Way]:
         PromptError: a prompt is none.
         SettingsError: options that do not go together.
     """
-    if args.detections is None:
-        _refuse(args, ("detections_images", "label", "sure", "weak"), "is for --detections")
-        requests = [parse_prompt(text) for text in args.prompt]
-        requests += read_prompts(args.prompts) if args.prompts else []
-        labels = labels_of(requests)
-        if not args.no_masks:
-            check_count(len(labels))
-        return lambda video: _Prompted(video, requests, labels, args.span, args.direction)
-    _refuse(args, ("prompt", "prompts"), "says what to track, and so does --detections: give one of them")
-    _refuse(args, ("span", "direction"), "is for prompts: detections are tracked forwards, on all frames")
-    rules = rules_from(args)
+    _check(args)
+    if args.everything:
+        everything = GivenNothing(args.every, args.most)
+        return lambda video: _Detected(video, everything, [], args.label)
+    if args.detections is not None:
+        rules = rules_from(args)
+        return lambda video: _read_detected(args, rules, video)
+    requests = [parse_prompt(text) for text in args.prompt]
+    requests += read_prompts(args.prompts) if args.prompts else []
+    labels = labels_of(requests)
+    if not args.no_masks:
+        check_count(len(labels))
+    return lambda video: _Prompted(video, requests, labels, args.span, args.direction)
 
-    def read(video: VideoReader) -> Way:
-        found = read_detections(args.detections, video, args.detections_images)
-        best = max(one.score for detections in found.values() for one in detections)
-        if best < rules.confident:
-            raise SettingsError(
-                f"{args.detections}: the highest score is {best:g}, and below {rules.confident:g} nothing begins a "
-                "track: give --sure and --weak on this detector's scale"
-            )
-        labels = sorted({one.label for detections in found.values() for one in detections if one.label})
-        return _Detected(video, GivenDetections(found, rules), labels, args.label)
 
-    return read
+# Which options are for which way of tracking.
+_FOR: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "--prompt": ("span", "direction"),
+        "--detections": ("detections_images", "label", "sure", "weak"),
+        "--everything": ("label", "every", "most"),
+    }
+)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """One way of tracking, and no option of another."""
+    marked = "--prompt" if args.prompt else "--prompts" if args.prompts else None
+    detected = "--detections" if args.detections is not None else None
+    ways = [way for way in (marked, detected, "--everything" if args.everything else None) if way is not None]
+    if len(ways) > 1:
+        raise SettingsError(f"{' and '.join(ways)} say each what to track: give one of them")
+    way = (ways or ["--prompt"])[0]
+    own = _FOR["--prompt" if way == "--prompts" else way]
+    for name in dict.fromkeys(name for names in _FOR.values() for name in names):
+        if getattr(args, name) is not None and name not in own:
+            meant = " and ".join(other for other, names in _FOR.items() if name in names)
+            raise SettingsError(f"--{name.replace('_', '-')} is for {meant}")
+
+
+def _read_detected(args: argparse.Namespace, rules: Rules, video: VideoReader) -> Way:
+    found = read_detections(args.detections, video, args.detections_images)
+    best = max(one.score for detections in found.values() for one in detections)
+    if best < rules.confident:
+        raise SettingsError(
+            f"{args.detections}: the highest score is {best:g}, and below {rules.confident:g} nothing begins a track: "
+            "give --sure and --weak on this detector's scale"
+        )
+    labels = sorted({one.label for detections in found.values() for one in detections if one.label})
+    return _Detected(video, GivenDetections(found, rules), labels, args.label)
 
 
 class _Prompted:
@@ -150,7 +190,11 @@ class _Detected:
         return self._finder.objects()
 
 
-def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    for name in names:
-        if getattr(args, name) not in (None, []):
-            raise SettingsError(f"--{name.replace('_', '-')} {why}")
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds above 0")
+    return seconds

@@ -1,4 +1,4 @@
-"""Tasks that have boxes are tracked in the background, when Label Studio asks what there is to say of them."""
+"""Tasks are tracked in the background, when Label Studio asks what there is to say of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig
 from backend.prelabel.keeping import keep
 from backend.prelabel.one_video import OneVideo
-from backend.prelabel.plan import Left, Plan, plan_task
+from backend.prelabel.plan import Everything, Left, Plan, plan_task
 from backend.prelabel.prediction import Prediction
 from backend.prelabel.studio import number_of, post
 from backend.service.engine import Engine
@@ -59,8 +59,17 @@ class Background:
     """
 
     def __init__(
-        self, store: Store, jobs: Jobs, readers: Readers, engine: Engine, *, model_version: str, keyframe_iou: float
+        self,
+        store: Store,
+        jobs: Jobs,
+        readers: Readers,
+        engine: Engine,
+        *,
+        model_version: str,
+        keyframe_iou: float,
+        everything: bool = False,
     ) -> None:
+        self._everything: Everything = "without boxes" if everything else "never"
         self._store = store
         self._jobs = jobs
         self._readers = readers
@@ -89,7 +98,7 @@ class Background:
         footage: Footage,
         client: Callable[[], LabelStudioClient | None],
     ) -> None:
-        """Track a task if it has boxes and was not tracked by them before; returns at once.
+        """Track a task if there is something to track it by, and that was not done before; returns at once.
 
         Args:
             project: Label Studio's.
@@ -100,7 +109,7 @@ class Background:
             client: makes a client, to post with.
         """
         try:
-            plan = plan_task(raw, config, self._model_version)
+            plan = plan_task(raw, config, self._model_version, everything=self._everything)
         except PayloadError as error:
             plan = Left(f"its boxes cannot be read ({error})")
         key = ("prelabel", project, task)
@@ -116,7 +125,7 @@ class Background:
                 _remember(self._tried, key, fingerprint)
                 self._waiting[key] = Order(project, task, plan, config, footage, client)
         if tried:
-            self._say(key, f"{name}: not tracked again: it was tried with the same boxes since this service started")
+            self._say(key, f"{name}: not tracked again: it was tried by {plan} since this service started")
         elif full:
             self._say(key, f"{name}: not tracked now: {MOST_WAITING} tasks are waiting; ask again later")
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from backend.service.engine import Tracker
@@ -40,3 +40,27 @@ class GivenDetections:
     ) -> Iterator[FrameResult]:
         """See :meth:`backend.tracking.tracker.VideoTracker.track_detections`."""
         return tracker.track_detections(video, self.detections, rules=self.rules, labels=labels, cancelled=cancelled)
+
+
+@dataclass(frozen=True)
+class GivenNothing:
+    """Whatever looks like an object.
+
+    Attributes:
+        every: seconds from one search for new objects to the next.
+        most: objects that show at a time.
+    """
+
+    every: float | None = None
+    most: int | None = None
+
+    def results(
+        self, tracker: Tracker, video: Frames, labels: Labels, cancelled: Callable[[], bool]
+    ) -> Iterator[FrameResult]:
+        """See :meth:`backend.tracking.tracker.VideoTracker.track_everything`; nothing is said of what objects are."""
+        from backend.tracking.everything import DEFAULT_EVERYTHING  # imports torch
+
+        rules = DEFAULT_EVERYTHING
+        rules = rules if self.every is None else replace(rules, every=self.every)
+        rules = rules if self.most is None else replace(rules, most=self.most)
+        return tracker.track_everything(video, rules=rules, cancelled=cancelled)

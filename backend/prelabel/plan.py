@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from backend.labelstudio.config import VideoConfig
-from backend.labelstudio.task_boxes import TaskBoxes, find_boxes, model_versions
-from backend.prelabel.given import Given, GivenDetections
+from backend.labelstudio.task_boxes import TaskBoxes, find_boxes, is_annotated, model_versions
+from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.service.timeline import Timeline
 from backend.tracking.lives import DEFAULT_RULES
+
+Everything = Literal["never", "without boxes", "always"]
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,24 @@ class Plan:
     """What a task is tracked by.
 
     Attributes:
-        boxes: those that it has.
+        boxes: those that it has; None: whatever looks like an object.
         label: what all objects are; None: what the boxes say.
     """
 
-    boxes: TaskBoxes
+    boxes: TaskBoxes | None
     label: str | None
 
     def __str__(self) -> str:
+        if self.boxes is None:
+            return f"everything, as {self.label}"
         count = sum(len(region.items) for region in self.boxes.regions)
         return f"{count} box{'es' * (count != 1)} of its {self.boxes.source}"
 
     @property
     def fingerprint(self) -> str:
         """Tells the same plan again."""
-        return hashlib.sha256(json.dumps([region.raw for region in self.boxes.regions]).encode()).hexdigest()
+        raw = None if self.boxes is None else [region.raw for region in self.boxes.regions]
+        return hashlib.sha256(json.dumps([raw, self.label]).encode()).hexdigest()
 
     def given(self, timeline: Timeline) -> Given:
         """The same on the frames of the video.
@@ -47,13 +53,22 @@ class Plan:
         Raises:
             FrameOutOfRange: the video does not have a box's frame.
         """
+        if self.boxes is None:
+            return GivenNothing()
         detections = self.boxes.detections(timeline.clock, timeline.size)
         rules = replace(DEFAULT_RULES, at_once=self.boxes.curated, complete=self.boxes.complete)
         return GivenDetections(detections, rules)
 
 
 def plan_task(
-    task: object, config: VideoConfig, model_version: str, *, label: str | None = None, again: bool = False
+    task: object,
+    config: VideoConfig,
+    model_version: str,
+    *,
+    everything: Everything = "never",
+    label: str | None = None,
+    again: bool = False,
+    annotated: bool = True,
 ) -> Plan | Left:
     """What to track a task by.
 
@@ -61,17 +76,25 @@ def plan_task(
         task: as Label Studio's API gives it, or its call to ``/predict``.
         config: the project's.
         model_version: the one that is tracked with.
+        everything: whether whatever looks like an object is tracked.
         label: what all objects are; by default what the boxes say, or where they do not, the project's only label.
         again: also a task that has a prediction of this version.
+        annotated: also a task that has an annotation.
 
     Raises:
         PayloadError: what the task has cannot be read.
     """
     if not again and model_version in model_versions(task):
         return Left(f"it has a prediction of {model_version}")
-    boxes = find_boxes(task, config)
-    if boxes is None:
-        return Left("it has no boxes")
+    if not annotated and is_annotated(task):
+        return Left("it is annotated")
     only = config.labels[0] if len(config.labels) == 1 else None
-    unlabelled = not any(region.labels for region in boxes.regions)
-    return Plan(boxes, label or (only if unlabelled else None))
+    boxes = None if everything == "always" else find_boxes(task, config)
+    if boxes is not None:
+        unlabelled = not any(region.labels for region in boxes.regions)
+        return Plan(boxes, label or (only if unlabelled else None))
+    if everything == "never":
+        return Left("it has no boxes")
+    if label is None and only is None:
+        return Left(f"nobody says which of the project's {len(config.labels)} labels everything is")
+    return Plan(None, label or only)

@@ -21,6 +21,9 @@ from backend.service import schema
 from backend.service.records import Answer, Base, Demand, Emission, Item, Project, StoredFrame, StoredTrack, TrackKey
 from backend.tracks import Mask, Observation
 
+DATABASE = "keytrack.db"
+"""Its name in the data directory."""
+
 FLUSH_ROWS = 64
 FLUSH_SECONDS = 1.0
 EMISSIONS_KEPT = 24  # undo, and several annotators who work on copies of one region, go back to older ones

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from backend.tracking.matching import Matcher, Sight
 from backend.tracks import Box, Detection
+
+if TYPE_CHECKING:
+    from backend.tracking.matching import Matcher, Sight
 
 
 class Labels:

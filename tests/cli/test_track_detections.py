@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,6 +15,7 @@ from PIL import Image
 
 from backend.__main__ import main
 from backend.cli import track
+from backend.tracking.everything import DEFAULT_EVERYTHING
 from backend.tracks import Detection
 from backend.video.reader import VideoReader
 from support.choices import LITE
@@ -119,23 +123,54 @@ def test_where_nothing_is_found_nothing_is_written(video, tmp_path, tracker, cap
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--prompt", "car@0 box=1,1,9,9"], "--prompt says what to track, and so does --detections"),
-        (["--prompts", "prompts.json"], "--prompts says what to track"),
-        (["--span", "1-3"], "--span is for prompts"),
-        (["--direction", "both"], "--direction is for prompts"),
+        (["--detections", "d.txt", "--prompt", "car@0 box=1,1,9,9"], "--prompt and --detections say each what to"),
+        (["--everything", "--prompts", "prompts.json"], "--prompts and --everything say each what to track"),
+        (["--everything", "--detections", "d.txt"], "--detections and --everything say each what to track"),
+        (["--everything", "--span", "1-3"], "--span is for --prompt"),
+        (["--detections", "d.txt", "--direction", "both"], "--direction is for --prompt"),
+        (["--prompt", "car@0 box=1,1,9,9", "--label", "Car"], "--label is for --detections and --everything"),
+        (["--prompt", "car@0 box=1,1,9,9", "--sure", "0"], "--sure is for --detections"),
+        (["--everything", "--weak", "0"], "--weak is for --detections"),
+        (["--everything", "--detections-images", "i.json"], "--detections-images is for --detections"),
+        (["--detections", "d.txt", "--every", "2"], "--every is for --everything"),
+        (["--most", "2"], "--most is for --everything"),
     ],
 )
-def test_what_does_not_go_with_detections(video, tmp_path, tracker, capsys, options, says):
-    file = save(tmp_path / "det.txt", detection_rows([(0, CAR)]))
-    assert start(video, tmp_path / "out", "--detections", file, *options) == 2
+def test_what_does_not_go_together(video, tmp_path, tracker, capsys, options, says):
+    assert start(video, tmp_path / "out", *options) == 2
     assert says in capsys.readouterr().err
     assert tracker.calls == []
 
 
-@pytest.mark.parametrize("option", ["--detections-images", "--label", "--sure", "--weak"])
-def test_what_is_for_detections(video, tmp_path, tracker, capsys, option):
-    assert start(video, tmp_path / "out", "--prompt", "car@0 box=1,1,9,9", option, "0") == 2
-    assert f"{option} is for --detections" in capsys.readouterr().err
+@pytest.mark.parametrize("option", [["--every", "0"], ["--every", "x"], ["--most", "0"], ["--sure", "nan"]])
+def test_numbers_that_are_none(video, tmp_path, option):
+    with pytest.raises(SystemExit):
+        start(video, tmp_path / "out", "--everything", *option)
+
+
+def test_everything(video, tmp_path, tracker):
+    options = ["--everything", "--label", "Car", "--every", "2.5", "--most", "3", "--no-overlay"]
+    assert start(video, tmp_path / "out", *options) == 0
+    (call,) = tracker.calls
+    assert call.everything == replace(DEFAULT_EVERYTHING, every=2.5, most=3)
+    numbers = json.loads((tmp_path / "out" / "objects.json").read_text())
+    assert numbers == {"1": {"id": "1", "label": "Car"}}
+    assert json.loads((tmp_path / "out" / "video.json").read_text())["tracked"] == [[0, FRAMES - 1]]
+
+
+def test_the_defaults_are_those_that_the_help_tells(video, tmp_path, tracker, capsys):
+    assert start(video, tmp_path / "out", "--everything", "--no-overlay") == 0
+    assert tracker.calls[0].everything == DEFAULT_EVERYTHING
+    with pytest.raises(SystemExit):
+        main(["track", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"to the next (default: {DEFAULT_EVERYTHING.every:g})" in text
+    assert f"show at a time (default: {DEFAULT_EVERYTHING.most})" in text
+
+
+def test_the_help_does_not_wait_for_torch():
+    code = "import sys, backend.cli.track, backend.cli.prelabel; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_file_that_is_wrong_is_refused_before_the_models_are_loaded(video, tmp_path, monkeypatch, capsys):

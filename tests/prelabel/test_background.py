@@ -15,6 +15,7 @@ from backend.tracks import Detection
 from support.fake_studio import FakeStudio
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import (
+    CONFIG,
     FRAMES,
     Item,
     Service,
@@ -23,6 +24,7 @@ from support.service import (
     keyframe,
     moved,
     notes_of,
+    press,
     region,
     sequence_of,
     shown,
@@ -199,7 +201,8 @@ def test_what_fails_is_not_tried_again_with_the_same_boxes(start: Start, studio:
     service.batch(detected(data=missing))
     idle(service)
     assert decisions()[1:] == [
-        "task 1 of project 1: not tracked again: it was tried with the same boxes since this service started"
+        "task 1 of project 1: not tracked again: it was tried by 3 boxes of its prediction of yolo-8 since this "
+        "service started"
     ]
     beyond = region("a", keyframe(99, 1, 1, 9, 9))
     service.batch(detected(beyond, data={"video": "clip.mp4", "fps": 10}))
@@ -277,3 +280,18 @@ def test_a_service_that_stops_leaves_what_waits(start: Start, studio: FakeStudio
     service = start()
     service.batch(*(detected(number=number) for number in range(1, 4)))
     until(lambda: len(studio.predictions) == 3)
+
+
+def test_everything_in_tasks_without_boxes(start: Start, studio: FakeStudio, decisions) -> None:
+    service = start(prelabel="everything")
+    one_label = CONFIG.replace('<Label value="Person"/>', "")
+    body = {**press(), "tasks": [task(1), detected(number=2)], "params": {"context": None}, "label_config": one_label}
+    assert service.predict(body) == (200, {"results": [[], []], "model_version": service.keytrack.model_version})
+    until(lambda: len(studio.predictions) == 2)
+    everything, detections = service.tracker.calls
+    assert everything.everything is not None and detections.everything is None
+    assert [one["value"]["labels"] for one in studio.of(1)[0]["result"]] == [["Car"]]
+    assert decisions()[0] == "task 1 of project 1: is tracked by everything, as Car"
+    # Nobody says which of two labels it is.
+    assert service.batch(task(3)) == [[]]
+    assert "nobody says which of the project's 2 labels everything is" in decisions()[-1]

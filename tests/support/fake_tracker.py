@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from backend.tracking.everything import DEFAULT_EVERYTHING, EverythingRules
 from backend.tracking.fusion import AGREE_IOU, overlap
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
@@ -30,6 +31,7 @@ class Call:
     ended: bool = False
     detections: dict[int, Sequence[Detection]] = field(default_factory=dict)
     rules: Rules = DEFAULT_RULES
+    everything: EverythingRules | None = None
 
     def boxes_of(self, object_id: str) -> dict[int, Box]:
         """The prompts' boxes of one object by frame."""
@@ -115,6 +117,17 @@ class FakeTracker:
             if labels is not None:
                 labels.add(name, one)
         yield from self._forwards(call, list(boxes), first, video, cancelled)
+
+    def track_everything(
+        self,
+        video: VideoReader,
+        *,
+        rules: EverythingRules = DEFAULT_EVERYTHING,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[FrameResult]:
+        """One object: the upper left quarter of the first frame."""
+        prompt = Prompt("1", 0, (0.0, 0.0, video.width / 2, video.height / 2))
+        yield from self._forwards(Call([prompt], {}, everything=rules), ["1"], 0, video, cancelled)
 
     def _forwards(
         self, call: Call, names: Sequence[str], first: int, video: VideoReader, cancelled: Callable[[], bool]
