@@ -47,6 +47,7 @@ class ShapeSegmenter:
         self._padded = padded
         self._size = size
         self.asked: list[list[Prompting]] = []
+        self.asked_on: list[tuple[int, Point]] = []
         self.encoded: list[int] = []
 
     def encode(self, image: ImageArray) -> Encoding:
@@ -61,8 +62,10 @@ class ShapeSegmenter:
 
     def segment(self, encoding: Encoding, prompts: Sequence[Prompting], *, multimask: bool = True) -> Segmentation:
         assert multimask
+        frame = int(encoding.embedding[0, 0, 0, 0])
         self.asked.append(list(prompts))
-        shapes = self._shapes(int(encoding.embedding[0, 0, 0, 0]))
+        self.asked_on += [(frame, prompt.points[0]) for prompt in prompts]
+        shapes = self._shapes(frame)
         logits = torch.full((len(prompts), 3, *encoding.grid), -5.0)
         rows, columns = encoding.size
         logits[..., rows:, :], logits[..., columns:] = 5.0, 5.0
@@ -80,7 +83,12 @@ class ShapeSegmenter:
     @property
     def points(self) -> list[Point]:
         """All that were asked."""
-        return [prompt.points[0] for batch in self.asked for prompt in batch]
+        return [point for _, point in self.asked_on]
+
+    @property
+    def frames(self) -> set[int]:
+        """The frames on which points were asked."""
+        return {frame for frame, _ in self.asked_on}
 
     @property
     def as_segmenter(self) -> Segmenter:
