@@ -12,11 +12,11 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 
 from tqdm import tqdm
 
-from backend.cli.summary import DOUBTFUL
 from backend.errors import KeytrackError
 from backend.export.overlay import write_overlay
 from backend.export.results import ResultsDirectory, write_text
 from backend.export.tracked import TrackedObject, tracked_frames
+from backend.tracking.doubt import DOUBTFUL
 from backend.video.frames import Frames
 
 OVERLAYS, INCOMPLETE = "overlays", "INCOMPLETE.txt"

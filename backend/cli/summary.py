@@ -6,9 +6,6 @@ from backend.export.tracked import TrackedObject
 from backend.service.notes import finished, is_doubtful, problem, ranges
 from backend.service.records import FIRST_REVISION, observed
 from backend.service.timeline import Timeline
-from backend.tracking.doubt import DOUBTFUL
-
-__all__ = ["DOUBTFUL", "describe", "ranges", "region_texts"]
 
 
 def describe(item: TrackedObject, keyframes: int) -> str:

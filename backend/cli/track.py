@@ -18,7 +18,7 @@ from backend import __version__
 from backend.cli import prompts, track_by
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, frame_rate, settings_from
-from backend.cli.summary import DOUBTFUL, describe, ranges, region_texts
+from backend.cli.summary import describe, region_texts
 from backend.cli.track_by import Way
 from backend.errors import SettingsError
 from backend.export.label_studio import format_task, write_tasks
@@ -38,7 +38,9 @@ from backend.export.track_results import (
 from backend.export.tracked import TrackedObject, tracked_frames
 from backend.labelstudio.config import DIRECTIONS, VideoConfig, parse_config
 from backend.service.engine import Tracker, choose, tracker_factory
+from backend.service.notes import ranges
 from backend.service.timeline import Timeline
+from backend.tracking.doubt import DOUBTFUL
 from backend.video.reader import VideoReader
 
 HELP = "Track objects through a video file: masks, a task to import into Label Studio, and a video to look at."

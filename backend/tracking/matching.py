@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
+from backend.association.geometry import ious
 from backend.segmentation.segmenter import Encoding
 from backend.tracks import BoolArray, Box, Detection, ImageArray, Observation
 
@@ -61,10 +61,7 @@ _OVERLAP = 0.3
 
 def box_ious(boxes: Sequence[Box], others: Sequence[Box]) -> npt.NDArray[np.float64]:
     """``(N, M)``: the intersection over union of each of N boxes with each of M."""
-    if not boxes or not others:
-        return np.zeros((len(boxes), len(others)))
-    found = coco.iou(_extents(boxes), _extents(others), [0] * len(others))
-    return np.asarray(found, np.float64)
+    return ious(*(np.array(some, np.float64).reshape(-1, 4) for some in (boxes, others)))
 
 
 def match_by_overlap(
@@ -72,13 +69,8 @@ def match_by_overlap(
 ) -> dict[str, int]:
     """The assignment that has the greatest overlap (IoU) in all; a :class:`Matcher`, which needs no sight."""
     boxes = {name: box for name, box in objects.items() if box is not None}
-    ious = box_ious(list(boxes.values()), [detection.box for detection in detections])
-    ious[ious < _OVERLAP] = 0
+    overlaps = box_ious(list(boxes.values()), [detection.box for detection in detections])
+    overlaps[overlaps < _OVERLAP] = 0
     names = list(boxes)
-    rows, columns = linear_sum_assignment(ious, maximize=True)
-    return {names[row]: int(column) for row, column in zip(rows, columns, strict=True) if ious[row, column] > 0}
-
-
-def _extents(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
-    corners = np.array(boxes, np.float64)
-    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    rows, columns = linear_sum_assignment(overlaps, maximize=True)
+    return {names[row]: int(column) for row, column in zip(rows, columns, strict=True) if overlaps[row, column] > 0}

@@ -59,7 +59,11 @@ class Frames(FrameSource, Protocol):
         """What is wrong without making the frames unreadable, in sentences for the user."""
 
     def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
-        """``(index, image)`` of ``range(start, stop, step)``; FrameOutOfRange at once where that leaves the video."""
+        """``(index, image)`` of ``range(start, stop, step)``, whose step may be negative.
+
+        Raises:
+            FrameOutOfRange: at once, where the range leaves the video.
+        """
 
     def identity(self) -> Hashable:
         """What tells these frames from any others, and from earlier ones in the same place.
@@ -79,10 +83,15 @@ def check_index(index: int, count: int, name: str) -> None:
         raise FrameOutOfRange(f"{name} has no frame {index}: it has {count}, the first is 0")
 
 
-def check_range(indices: range, count: int, name: str) -> None:
-    """Refuse a range that leaves a video of ``count`` frames; see :func:`check_index`."""
+def in_order(source: FrameSource, indices: range, name: str) -> Iterator[tuple[int, ImageArray]]:
+    """``(index, image)`` of a range of frames.
+
+    Raises:
+        FrameOutOfRange: at once, where the range leaves the source; see :func:`check_index`.
+    """
     for end in (*indices[:1], *indices[-1:]):
-        check_index(end, count, name)
+        check_index(end, len(source), name)
+    return ((index, source.frame(index)) for index in indices)
 
 
 def file_state(path: Path) -> tuple[str, int, int]:

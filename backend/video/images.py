@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from backend.errors import VideoError
 from backend.tracks import ImageArray
-from backend.video.frames import check_index, check_range, file_state
+from backend.video.frames import check_index, file_state, in_order
 from backend.video.source import MAX_PIXELS, MAX_SIDE
 
 
@@ -63,14 +63,8 @@ class ImageSequence:
         return image
 
     def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
-        """``(index, image)`` of the frames ``range(start, stop, step)``; the step may be negative.
-
-        Raises:
-            FrameOutOfRange: at once, where the range leaves the sequence.
-        """
-        indices = range(start, stop, step)
-        check_range(indices, len(self), self.path.name)
-        return ((index, self.frame(index)) for index in indices)
+        """See :meth:`~backend.video.frames.Frames.frames`."""
+        return in_order(self, range(start, stop, step), self.path.name)
 
     def identity(self) -> Hashable:
         """The files, with their sizes and times of change.

@@ -17,7 +17,7 @@ from backend.errors import VideoError
 from backend.tracks import ImageArray
 from backend.video.cache import FrameCache
 from backend.video.cursor import Cursor
-from backend.video.frames import check_index, check_range, file_state
+from backend.video.frames import check_index, file_state, in_order
 from backend.video.packets import (
     PacketIndex,
     PacketTable,
@@ -143,14 +143,8 @@ class VideoReader:
             return self._picture.image(frame)
 
     def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
-        """``(index, image)`` of the frames ``range(start, stop, step)``; the step may be negative.
-
-        Raises:
-            FrameOutOfRange: at once, where the range leaves the video.
-        """
-        indices = range(start, stop, step)
-        check_range(indices, len(self), self.path.name)
-        return ((index, self.frame(index)) for index in indices)
+        """See :meth:`~backend.video.frames.Frames.frames`."""
+        return in_order(self, range(start, stop, step), self.path.name)
 
     def identity(self) -> Hashable:
         """The file, its size and its time of change.

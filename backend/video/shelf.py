@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from backend.errors import VideoError
 from backend.tracks import ImageArray
-from backend.video.frames import check_range
+from backend.video.frames import in_order
 from backend.video.reader import VideoReader
 
 
@@ -89,14 +89,8 @@ class ShelvedVideo:
         return self._shelf.read(self, index)
 
     def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
-        """``(index, image)`` of the frames ``range(start, stop, step)``; the step may be negative.
-
-        Raises:
-            FrameOutOfRange: at once, where the range leaves the video.
-        """
-        indices = range(start, stop, step)
-        check_range(indices, len(self), self.path.name)
-        return ((index, self.frame(index)) for index in indices)
+        """See :meth:`~backend.video.frames.Frames.frames`."""
+        return in_order(self, range(start, stop, step), self.path.name)
 
     def identity(self) -> Hashable:
         """The file, its size and its time of change, when it was first read."""
