@@ -20,20 +20,20 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def studio() -> Iterator[FakeStudio]:
+def fake() -> Iterator[FakeStudio]:
     with fake_studio() as running:
         yield running
 
 
 @pytest.fixture
-def start(tmp_path: Path, media: Path, studio: FakeStudio) -> Iterator[Callable[..., Service]]:
+def start(tmp_path: Path, media: Path, fake: FakeStudio) -> Iterator[Callable[..., Service]]:
     """Starts services on one data directory and one video, which know the fake Label Studio and its token."""
     (tmp_path / "media").mkdir()
     shutil.copy(media / "clip.mp4", tmp_path / "media")
     started: list[Service] = []
 
     def start_one(*args: Any, **kwargs: Any) -> Service:
-        access = {"label_studio_url": studio.url, "label_studio_token": TOKEN}
+        access = {"label_studio_url": fake.url, "label_studio_token": TOKEN}
         started.append(Service(tmp_path, *args, **access | kwargs))
         return started[-1]
 

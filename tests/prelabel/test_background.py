@@ -63,7 +63,7 @@ def idle(service: Service) -> None:
     until(lambda: service.keytrack.health()["jobs"] == 0)
 
 
-def test_boxes_of_another_model_become_one_prediction(start: Start, studio: FakeStudio, decisions) -> None:
+def test_boxes_of_another_model_become_one_prediction(start: Start, fake: FakeStudio, decisions) -> None:
     service = start(FakeTracker(paced=True))
     body = detected()
     before = copy.deepcopy(body)
@@ -77,7 +77,7 @@ def test_boxes_of_another_model_become_one_prediction(start: Start, studio: Fake
         4: [Detection(pytest.approx((42, 30, 74, 54)), 1.0, "Car")],
     }
     assert (call.rules.at_once, call.rules.complete) == (False, True)
-    (posted,) = studio.of(1)
+    (posted,) = fake.of(1)
     assert posted["model_version"] == service.keytrack.model_version
     car, man = posted["result"]
     assert [one["value"]["labels"] for one in (car, man)] == [["Car"], ["Person"]]
@@ -97,16 +97,16 @@ def test_boxes_of_another_model_become_one_prediction(start: Start, studio: Fake
     assert len(service.tracker.calls) == 1
 
 
-def test_boxes_of_a_human(start: Start, studio: FakeStudio) -> None:
+def test_boxes_of_a_human(start: Start, fake: FakeStudio) -> None:
     service = start()
     drawn = region("drawn", keyframe(3, 40, 30, 32, 24))
     assert service.batch(task(annotations=[{"id": 4, "result": [drawn]}])) == [[]]
-    until(lambda: len(studio.of(1)) == 1)
+    until(lambda: len(fake.of(1)) == 1)
     assert service.tracker.calls[0].rules.at_once
-    assert studio.of(1)[0]["result"][0]["id"] != "drawn"
+    assert fake.of(1)[0]["result"][0]["id"] != "drawn"
 
 
-def test_what_is_not_tracked(start: Start, studio: FakeStudio, decisions) -> None:
+def test_what_is_not_tracked(start: Start, fake: FakeStudio, decisions) -> None:
     service = start()
     ours = found_by(service.keytrack.model_version, CAR)
     broken = region("a", keyframe(3, 1, 1, 9, 9) | {"x": "3"})
@@ -121,7 +121,7 @@ def test_what_is_not_tracked(start: Start, studio: FakeStudio, decisions) -> Non
     assert service.batch(*bodies) == [[]] * 6
     assert service.batch(*bodies) == [[]] * 6
     idle(service)
-    assert service.tracker.calls == [] and studio.predictions == {}
+    assert service.tracker.calls == [] and fake.predictions == {}
     version = service.keytrack.model_version
     assert decisions() == [
         "task 1 of project 1: not tracked: it has no boxes",
@@ -133,27 +133,27 @@ def test_what_is_not_tracked(start: Start, studio: FakeStudio, decisions) -> Non
     ]
 
 
-def test_it_can_be_switched_off(start: Start, studio: FakeStudio) -> None:
+def test_it_can_be_switched_off(start: Start, fake: FakeStudio) -> None:
     service = start(prelabel="off")
     assert service.batch(detected()) == [[]]
     idle(service)
     assert service.tracker.calls == []
 
 
-def test_where_somebody_pressed_the_presses_count(start: Start, studio: FakeStudio) -> None:
+def test_where_somebody_pressed_the_presses_count(start: Start, fake: FakeStudio) -> None:
     service = start()
     pressed = service.press(region("mine", keyframe(10, 40, 30, 32, 24)))
     (entry,) = service.batch(detected())
     assert entry["result"] == pressed
     idle(service)
-    assert len(service.tracker.calls) == 1 and studio.predictions == {}
+    assert len(service.tracker.calls) == 1 and fake.predictions == {}
 
 
-def test_a_press_builds_on_what_was_tracked(start: Start, studio: FakeStudio) -> None:
+def test_a_press_builds_on_what_was_tracked(start: Start, fake: FakeStudio) -> None:
     service = start()
     service.batch(detected(CAR))
-    until(lambda: len(studio.of(1)) == 1)
-    (found,) = studio.of(1)[0]["result"]
+    until(lambda: len(fake.of(1)) == 1)
+    (found,) = fake.of(1)[0]["result"]
     assert service.press_one(found)["value"] == found["value"]  # nothing was changed
     assert len(service.tracker.calls) == 1
     service.press_one(moved(found, 20, x=50))
@@ -162,38 +162,38 @@ def test_a_press_builds_on_what_was_tracked(start: Start, studio: FakeStudio) ->
     assert set(again.before[found["id"]].observations) == set(range(2, FRAMES))
 
 
-def test_a_press_goes_first(start: Start, studio: FakeStudio) -> None:
+def test_a_press_goes_first(start: Start, fake: FakeStudio) -> None:
     service = start(FakeTracker(paced=True))
     service.batch(detected())
     service.tracker.until(lambda: len(service.tracker.calls) == 1)
     service.tracker.release()
     service.press(region("mine", keyframe(10, 40, 30, 32, 24)), number=2)
-    until(lambda: len(studio.of(1)) == 1)
+    until(lambda: len(fake.of(1)) == 1)
     assert [call.ended for call in service.tracker.calls] == [True, True]
 
 
-def test_one_task_after_the_other(start: Start, studio: FakeStudio) -> None:
+def test_one_task_after_the_other(start: Start, fake: FakeStudio) -> None:
     service = start(FakeTracker(paced=True))
     assert service.batch(*(detected(number=number) for number in range(1, 6))) == [[]] * 5
     service.tracker.until(lambda: len(service.tracker.calls) == 1)
     assert service.keytrack.health()["jobs"] == 1
     finish(service)
-    until(lambda: len(studio.predictions) == 5)
-    assert [one["task"] for one in studio.predictions.values()] == [1, 2, 3, 4, 5]
+    until(lambda: len(fake.predictions) == 5)
+    assert [one["task"] for one in fake.predictions.values()] == [1, 2, 3, 4, 5]
 
 
-def test_no_more_wait_than_can(start: Start, studio: FakeStudio, decisions, monkeypatch) -> None:
+def test_no_more_wait_than_can(start: Start, fake: FakeStudio, decisions, monkeypatch) -> None:
     monkeypatch.setattr(background, "MOST_WAITING", 1)
     service = start(FakeTracker(paced=True))
     service.batch(*(detected(number=number) for number in (1, 2, 3)))
     assert decisions()[-1] == "task 3 of project 1: not tracked now: 1 tasks are waiting; ask again later"
     finish(service)
-    until(lambda: len(studio.predictions) == 2)
+    until(lambda: len(fake.predictions) == 2)
     service.batch(detected(number=3))
-    until(lambda: len(studio.predictions) == 3)
+    until(lambda: len(fake.predictions) == 3)
 
 
-def test_what_fails_is_not_tried_again_with_the_same_boxes(start: Start, studio: FakeStudio, decisions) -> None:
+def test_what_fails_is_not_tried_again_with_the_same_boxes(start: Start, fake: FakeStudio, decisions) -> None:
     service = start()
     missing = {"video": "none.mp4", "fps": 10}
     service.batch(detected(data=missing))
@@ -207,45 +207,45 @@ def test_what_fails_is_not_tried_again_with_the_same_boxes(start: Start, studio:
     beyond = region("a", keyframe(99, 1, 1, 9, 9))
     service.batch(detected(beyond, data={"video": "clip.mp4", "fps": 10}))
     idle(service)
-    assert service.tracker.calls == [] and studio.predictions == {}
+    assert service.tracker.calls == [] and fake.predictions == {}
     service.batch(detected())
-    until(lambda: len(studio.of(1)) == 1)
+    until(lambda: len(fake.of(1)) == 1)
 
 
-def test_a_failure_in_the_middle_leaves_nothing_and_the_next_task_goes_on(start: Start, studio: FakeStudio) -> None:
+def test_a_failure_in_the_middle_leaves_nothing_and_the_next_task_goes_on(start: Start, fake: FakeStudio) -> None:
     service = start()
     service.tracker.fails_at = {5: ValueError("a fault")}
     service.batch(detected())
     idle(service)
     service.tracker.fails_at = {}
     service.batch(detected(number=2))
-    until(lambda: len(studio.of(2)) == 1)
-    assert studio.of(1) == [] and service.batch(detected()) == [[]]
+    until(lambda: len(fake.of(2)) == 1)
+    assert fake.of(1) == [] and service.batch(detected()) == [[]]
 
 
-def test_nothing_found_is_a_prediction_too(start: Start, studio: FakeStudio) -> None:
+def test_nothing_found_is_a_prediction_too(start: Start, fake: FakeStudio) -> None:
     service = start()
     service.tracker.absent = frozenset(range(FRAMES))
     service.tracker.track_detections = lambda *_, **__: iter(())  # type: ignore[method-assign]
     service.batch(detected())
-    until(lambda: len(studio.of(1)) == 1)
-    assert (studio.of(1)[0]["result"], studio.of(1)[0]["score"]) == ([], 0.0)
+    until(lambda: len(fake.of(1)) == 1)
+    assert (fake.of(1)[0]["result"], fake.of(1)[0]["score"]) == ([], 0.0)
 
 
-def test_a_prediction_that_came_meanwhile_stays_the_only_one(start: Start, studio: FakeStudio, decisions) -> None:
+def test_a_prediction_that_came_meanwhile_stays_the_only_one(start: Start, fake: FakeStudio, decisions) -> None:
     service = start(FakeTracker(paced=True))
     service.batch(detected())
-    studio.add(1, model_version=service.keytrack.model_version)
+    fake.add(1, model_version=service.keytrack.model_version)
     finish(service)
     idle(service)
-    assert len(studio.of(1)) == 1
+    assert len(fake.of(1)) == 1
     assert decisions()[-1] == "task 1 of project 1: 2 tracks not posted: it has a prediction meanwhile"
 
 
 @pytest.mark.parametrize("status", [403, 500])
-def test_what_cannot_be_posted_is_handed_out(start: Start, studio: FakeStudio, decisions, status) -> None:
+def test_what_cannot_be_posted_is_handed_out(start: Start, fake: FakeStudio, decisions, status) -> None:
     service = start()
-    studio.refuses = status
+    fake.refuses = status
     service.batch(detected())
     idle(service)
     assert f"Label Studio answered {status}" in decisions()[-1]
@@ -253,44 +253,44 @@ def test_what_cannot_be_posted_is_handed_out(start: Start, studio: FakeStudio, d
     assert [sequence_of(item)[0]["frame"] for item in entry["result"]] == [3, 3]
 
 
-def test_without_a_token_it_is_handed_out(start: Start, studio: FakeStudio, decisions) -> None:
+def test_without_a_token_it_is_handed_out(start: Start, fake: FakeStudio, decisions) -> None:
     service = start(label_studio_url=None, label_studio_token=None)
     service.batch(detected())
     idle(service)
     assert "no token is known" in decisions()[-1]
     assert len(service.batch(detected())[0]["result"]) == 2
-    assert studio.site.asked == []
+    assert fake.site.asked == []
 
 
-def test_the_token_that_label_studio_reported_goes_to_where_it_reported_from(start: Start, studio: FakeStudio) -> None:
+def test_the_token_that_label_studio_reported_goes_to_where_it_reported_from(start: Start, fake: FakeStudio) -> None:
     service = start(label_studio_url=None, label_studio_token="configured")
-    setup = {"project": "1.17", "hostname": studio.url, "access_token": "f00d"}
+    setup = {"project": "1.17", "hostname": fake.url, "access_token": "f00d"}
     assert service.client.post("/setup", json=setup).status_code == 200
     service.batch(detected())
-    until(lambda: len(studio.of(1)) == 1)
-    assert all("configured" not in str(one.headers) for one in studio.site.asked)
+    until(lambda: len(fake.of(1)) == 1)
+    assert all("configured" not in str(one.headers) for one in fake.site.asked)
 
 
-def test_a_service_that_stops_leaves_what_waits(start: Start, studio: FakeStudio) -> None:
+def test_a_service_that_stops_leaves_what_waits(start: Start, fake: FakeStudio) -> None:
     service = start(FakeTracker(paced=True))
     service.batch(*(detected(number=number) for number in range(1, 4)))
     service.tracker.until(lambda: len(service.tracker.calls) == 1)
     service.close()
-    assert studio.predictions == {}
+    assert fake.predictions == {}
     service = start()
     service.batch(*(detected(number=number) for number in range(1, 4)))
-    until(lambda: len(studio.predictions) == 3)
+    until(lambda: len(fake.predictions) == 3)
 
 
-def test_everything_in_tasks_without_boxes(start: Start, studio: FakeStudio, decisions) -> None:
+def test_everything_in_tasks_without_boxes(start: Start, fake: FakeStudio, decisions) -> None:
     service = start(prelabel="everything")
     one_label = CONFIG.replace('<Label value="Person"/>', "")
     body = {**press(), "tasks": [task(1), detected(number=2)], "params": {"context": None}, "label_config": one_label}
     assert service.predict(body) == (200, {"results": [[], []], "model_version": service.keytrack.model_version})
-    until(lambda: len(studio.predictions) == 2)
+    until(lambda: len(fake.predictions) == 2)
     everything, detections = service.tracker.calls
     assert everything.everything is not None and detections.everything is None
-    assert [one["value"]["labels"] for one in studio.of(1)[0]["result"]] == [["Car"]]
+    assert [one["value"]["labels"] for one in fake.of(1)[0]["result"]] == [["Car"]]
     assert decisions()[0] == "task 1 of project 1: is tracked by everything, as Car"
     # Nobody says which of two labels it is.
     assert service.batch(task(3)) == [[]]
