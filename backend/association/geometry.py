@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from backend.association.matcher import Boxes
-
+Boxes = npt.NDArray[np.float64]
+"""``(N, 4)``, ``xyxy`` pixels of the displayed frame."""
 Grid = npt.NDArray[np.float64]
 
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from backend.association.geometry import Grid, centres, ious
-from backend.association.matcher import Boxes, Candidates
+from backend.association.geometry import Boxes, Grid, centres, ious
+from backend.association.matcher import Candidates
 from backend.association.similarity import bi_softmax, cosine
 
 # How the distance that an object may have gone grows: by the factor e in this part of a second.

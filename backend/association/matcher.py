@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from backend.association.geometry import Boxes
 from backend.tracks import Mask
-
-Boxes = npt.NDArray[np.float64]
-"""``(N, 4)``, ``xyxy`` pixels of the displayed frame."""
 
 
 @dataclass(frozen=True, eq=False)

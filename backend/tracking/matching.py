@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from backend.association.geometry import ious
-from backend.segmentation.segmenter import Encoding
 from backend.tracks import BoolArray, Box, Detection, ImageArray, Observation
+
+if TYPE_CHECKING:  # torch is seconds long, and boxes are matched without it too
+    from backend.segmentation.segmenter import Encoding
 
 
 @dataclass(frozen=True, eq=False)
