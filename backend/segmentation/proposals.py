@@ -47,6 +47,7 @@ class ProposalRules:
         half: is not more than this of it in size, is its part, and dropped,
         margin: if the whole's quality is not worse by more than this.
         own: the least part of a mask that no better ones have.
+        main: the least part of a mask that is connected; what is scattered more is texture.
         speck: connected parts below this part of the mask are dropped, and holes filled.
         larger: what the natural logarithm of a mask's part of the frame counts for, beside its quality, in the order.
         most: proposals.
@@ -62,6 +63,7 @@ class ProposalRules:
     half: float = 0.6
     margin: float = 0.15
     own: float = 0.5
+    main: float = 0.5
     speck: float = 0.02
     larger: float = 0.05
     most: int = 30
@@ -126,6 +128,12 @@ def propose(
             found = _distinct(found + new)[:_HELD]
     kept = _apart(_wholes([one for one in found if not one.background], rules), rules.own)[: rules.most]
     return list(_proposals(segmenter, encoding, kept, rules))
+
+
+def main_part(mask: BoolArray) -> float:
+    """The part of a mask ``bool (H, W)``, which is not empty, that its largest connected part is."""
+    _, _, parts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return float(parts[1:, cv2.CC_STAT_AREA].max() / mask.sum())
 
 
 def _grid(size: tuple[int, int], along: int) -> Iterator[list[Point]]:
@@ -237,7 +245,7 @@ def _proposals(
         logits = torch.from_numpy(one.logits).float().to(encoding.embedding.device)
         mask = (segmenter.full_size(logits[None], encoding)[0] > 0).cpu().numpy()
         tidy = _tidy(mask, others, rules.speck)
-        if tidy.any():
+        if tidy.any() and main_part(tidy) >= rules.main:
             yield Proposal(Mask.from_array(tidy), one.quality)
         others |= tidy
 

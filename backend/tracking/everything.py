@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from backend.segmentation.proposals import DEFAULT_PROPOSALS, ProposalRules, propose
+from backend.segmentation.proposals import DEFAULT_PROPOSALS, ProposalRules, main_part, propose
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detector import MaskedDetection
 from backend.tracking.lives import Rules
@@ -29,7 +29,9 @@ class EverythingRules:
         every: seconds from one search for new objects to the next; the first frame of each shot is searched too.
         again: seconds from one look to the next; a look that is no search only tells which objects are still there.
         most: objects that show at a time.
-        sure: the least score of a propagation that shows that its object is still there.
+        sure: the least score of a propagation that shows that its object is still there,
+        steady: the factor by which its size may have changed since the last look,
+        main: and the least part of its mask that is connected. In any other case it must be proposed again.
         same: a proposal that overlaps an object this much (IoU) shows it.
         proposals: what is proposed.
         lives: when tracks begin and end: an object must still be there on the next look.
@@ -39,6 +41,8 @@ class EverythingRules:
     again: float = 0.5
     most: int = 12
     sure: float = 0.5
+    steady: float = 2.0
+    main: float = 0.5
     same: float = 0.5
     proposals: ProposalRules = DEFAULT_PROPOSALS
     lives: Rules = field(default_factory=Rules)
@@ -65,6 +69,7 @@ class Everything:
         self._searched: int | None = None
         # Propagated over a cut: only a proposal tells whether that is an object at all.
         self._suspected: set[str] = set()
+        self._sizes: dict[str, int] = {}  # pixels, on the last look that showed the object
 
     def looks_at(self, frame: int, starts: bool) -> bool:
         """On the first frame of a shot, every so often, and on the last one, or what is new would remain unsettled."""
@@ -77,6 +82,7 @@ class Everything:
         if starts:
             self._suspected = set(sight.seen)
         self._suspected.intersection_update(sight.seen)
+        self._sizes = {name: size for name, size in self._sizes.items() if name in sight.seen}
         there = {name: one for name, one in sight.seen.items() if self._is_there(name, one)}
         detections = [_detection(one.mask, one.score) for one in there.values() if one.mask is not None]
         if search:
@@ -91,8 +97,14 @@ class Everything:
     def _is_there(self, name: str, one: Observation) -> bool:
         if one.mask is None or one.score < self._rules.sure or name in self._suspected:
             return False
-        height, width = one.mask.size
-        return one.mask.area <= self._rules.proposals.largest * height * width
+        size = one.mask.area
+        before = self._sizes.get(name, size)
+        if not before <= self._rules.steady * size <= self._rules.steady**2 * before:
+            return False
+        if main_part(one.mask.array()) < self._rules.main:
+            return False
+        self._sizes[name] = size
+        return True
 
     def _search(self, sight: Sight, there: Mapping[str, Observation]) -> list[MaskedDetection]:
         known = [one.mask for one in there.values() if one.mask is not None]
@@ -102,6 +114,7 @@ class Everything:
         for one in proposals:
             meets = self._meets(one.mask, sight.seen, there.keys())
             self._suspected.difference_update(meets)
+            self._sizes |= dict.fromkeys(meets, one.mask.area)
             if meets or room:
                 room -= not meets
                 found.append(_detection(one.mask, one.score))

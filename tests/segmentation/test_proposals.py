@@ -167,6 +167,12 @@ def test_large_parts_and_large_holes_stay() -> None:
     assert (one.mask.array() == (filled(B, (105, 40, 115, 80)) & ~filled((70, 50, 90, 70)))).all()
 
 
+def test_what_is_scattered_is_texture() -> None:
+    leaves = tuple((20.0 * n + 10, 60.0, 20.0 * n + 20, 80.0) for n in range(4))
+    assert proposed(Shape(A, specks=leaves)) == []
+    assert proposed(Shape(A, specks=leaves[:2])) == [(10, 10, 40, 80)]
+
+
 def test_no_more_than_so_many_and_the_best() -> None:
     row = [Shape((12.0 * n, 40, 12.0 * n + 8, 48), iou=0.85 + 0.01 * n) for n in range(10)]
     assert proposed(*row, most=3) == [shape.box for shape in row[:-4:-1]]

@@ -62,19 +62,22 @@ class Rated(FakePropagator):
         return {name: replace(one, score=self._scores.get((name, frame), one.score)) for name, one in found.items()}
 
 
-class Growing(FakePropagator):
-    """From some frame on, every mask fills the picture."""
+class Straying(FakePropagator):
+    """From some frame on, every mask has a further rectangle."""
 
-    def __init__(self, since: int) -> None:
+    def __init__(self, since: int, rectangle: Box) -> None:
         super().__init__()
         self._since = since
+        self._further = np.zeros((HEIGHT, WIDTH), bool)
+        x0, y0, x1, y1 = map(int, rectangle)
+        self._further[y0:y1, x0:x1] = True
 
     def step(
         self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
     ) -> dict[str, Propagation]:
         found = super().step(frame, encoding, given, wanted)
         return {
-            name: replace(one, mask=np.ones((HEIGHT, WIDTH), bool)) if frame >= self._since else one
+            name: one if one.mask is None or frame < self._since else replace(one, mask=one.mask | self._further)
             for name, one in found.items()
         }
 
@@ -153,10 +156,22 @@ def test_an_object_in_doubt_is_set_right_by_what_is_proposed() -> None:
     assert tracks["1"][10].box == (x0 + 3, y0, x1 + 3, y1)
 
 
-def test_what_grows_over_the_whole_picture_is_an_object_no_more() -> None:
-    assert present(Room(60, still(LEFT), Growing(12)).track(every=10.0)) == [
-        list(range(15))
-    ]  # that is when it is looked at
+@pytest.mark.parametrize("further", [(18, 6, 31, 16), (30, 6, 42, 17)], ids=["more than twice as large", "scattered"])
+def test_what_is_propagated_badly_is_an_object_no_more(further: Box) -> None:
+    """The look on frame 15 sees it."""
+    strays = Straying(12, further)
+    assert present(Room(60, lambda frame: [Shape(LEFT)] * (frame == 0), strays).track()) == [list(range(15))]
+
+
+def test_what_changes_may_be_proposed_as_it_is_now() -> None:
+    larger = (6, 6, 31, 16)
+    room = Room(60, lambda frame: [Shape(LEFT if frame < 12 else larger)], Straying(12, larger))
+    assert present(room.track()) == [list(range(60))]
+
+
+def test_some_change_is_nothing() -> None:
+    strays = Straying(12, (18, 6, 29, 16))
+    assert present(Room(60, lambda frame: [Shape(LEFT)] * (frame == 0), strays).track()) == [list(range(60))]
 
 
 def test_no_more_objects_at_a_time_than_asked_for_and_the_best() -> None:
