@@ -62,22 +62,29 @@ class Rated(FakePropagator):
         return {name: replace(one, score=self._scores.get((name, frame), one.score)) for name, one in found.items()}
 
 
-class Straying(FakePropagator):
-    """From some frame on, every mask has a further rectangle."""
+def filled(*boxes: Box) -> BoolArray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    for x0, y0, x1, y1 in boxes:
+        mask[int(y0) : int(y1), int(x0) : int(x1)] = True
+    return mask
 
-    def __init__(self, since: int, rectangle: Box) -> None:
+
+class Straying(FakePropagator):
+    """From some frame on, every mask has a further rectangle, and lacks others."""
+
+    def __init__(self, since: int, further: Box, *without: Box) -> None:
         super().__init__()
         self._since = since
-        self._further = np.zeros((HEIGHT, WIDTH), bool)
-        x0, y0, x1, y1 = map(int, rectangle)
-        self._further[y0:y1, x0:x1] = True
+        self._further, self._without = filled(further), filled(*without)
 
     def step(
         self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
     ) -> dict[str, Propagation]:
         found = super().step(frame, encoding, given, wanted)
         return {
-            name: one if one.mask is None or frame < self._since else replace(one, mask=one.mask | self._further)
+            name: one
+            if one.mask is None or frame < self._since
+            else replace(one, mask=(one.mask | self._further) & ~self._without)
             for name, one in found.items()
         }
 
@@ -156,10 +163,17 @@ def test_an_object_in_doubt_is_set_right_by_what_is_proposed() -> None:
     assert tracks["1"][10].box == (x0 + 3, y0, x1 + 3, y1)
 
 
-@pytest.mark.parametrize("further", [(18, 6, 31, 16), (30, 6, 42, 17)], ids=["more than twice as large", "scattered"])
-def test_what_is_propagated_badly_is_an_object_no_more(further: Box) -> None:
+@pytest.mark.parametrize(
+    "strays",
+    [
+        Straying(12, (18, 6, 31, 16)),
+        Straying(12, LEFT, (6, 6, 13, 16)),
+        Straying(12, LEFT, (9, 6, 10, 16), (13, 6, 14, 16)),
+    ],
+    ids=["more than twice as large", "less than half as large", "scattered"],
+)
+def test_what_is_propagated_badly_is_an_object_no_more(strays: Straying) -> None:
     """The look on frame 15 sees it."""
-    strays = Straying(12, further)
     assert present(Room(60, lambda frame: [Shape(LEFT)] * (frame == 0), strays).track()) == [list(range(15))]
 
 
