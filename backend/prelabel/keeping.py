@@ -12,7 +12,8 @@ from backend.service.store import Store
 def keep(
     store: Store, project: str, task: str, source: str, regions: Sequence[TrackedRegion], count: int
 ) -> Iterator[None]:
-    """Store regions as complete tracks, one a step; they count as handed out.
+    """Store regions as complete tracks, one a step; they count as handed out. Once it has begun all are stored, even
+    if nobody asks for more steps: some of a task's tracks would pass for all of them.
 
     Args:
         store: where to.
@@ -23,9 +24,19 @@ def keep(
         count: frames of the video.
     """
     press = store.next_press()
-    for region in regions:
+    left = iter(regions)
+
+    def keep_one(region: TrackedRegion) -> None:
         key = TrackKey(project, task, region.id)
         revision = store.begin(key, press, Demand(region.item.label or "", source, "both", ()), keep=False)
         store.add(key, revision, region.item.track.observations.values())
         store.finish(key, revision, region.answer, (), reach=range(count))
-        yield
+
+    try:
+        for region in left:
+            keep_one(region)
+            yield
+    except GeneratorExit:
+        for region in left:
+            keep_one(region)
+        raise
