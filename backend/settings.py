@@ -169,7 +169,9 @@ class Settings(BaseSettings):
         "object, if the project has one label)",
     )
     label_studio_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
-        None, description="address of Label Studio, to fetch media from; by default what Label Studio reports"
+        None,
+        description="address of Label Studio, to fetch media from and to post predictions to; by default what Label Studio "
+        "reports",
     )
     label_studio_token: SecretStr | None = Field(
         None, description="Label Studio token, legacy or personal access; by default what Label Studio reports"
