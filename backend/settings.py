@@ -170,8 +170,8 @@ class Settings(BaseSettings):
     )
     label_studio_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
         None,
-        description="address of Label Studio, to fetch media from and to post predictions to; by default what Label Studio "
-        "reports",
+        description="address of Label Studio, to fetch media from and to post predictions to; by default what Label "
+        "Studio reports",
     )
     label_studio_token: SecretStr | None = Field(
         None, description="Label Studio token, legacy or personal access; by default what Label Studio reports"
