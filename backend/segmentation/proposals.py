@@ -82,11 +82,13 @@ class Proposal:
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """Logits of the whole grid, the mask of the picture in it, the same as background, quality, and rank among all."""
+    """Logits of the whole grid, the mask of the picture in it, whether it is background, and the best answer of its
+    point, quality, and rank among all."""
 
     logits: Halves
     mask: BoolArray
     background: bool
+    best: bool
     quality: float
     rank: float
 
@@ -115,7 +117,7 @@ def propose(
     for level, points in zip(_LEVELS, _grid(encoding.size, rules.points), strict=True):
         left = points
         while True:
-            # What stands in front of a background may be swallowed by it: there the coarse level is asked.
+            # What stands before a background may be swallowed by it: there the coarse level is asked in any case.
             covered = objects if level == _LEVELS[0] else objects | backgrounds
             left = [point for point in left if not _at(covered, point, encoding.size)]
             if not left:
@@ -123,8 +125,10 @@ def propose(
             asked, left = left[:_BATCH], left[_BATCH:]
             new = _candidates(segmenter, encoding, asked, taken, rules)
             for one in new:
-                region = backgrounds if one.background else objects
-                region |= one.mask
+                if not one.background:
+                    objects |= one.mask
+                elif one.best:  # the others are more likely to swallow something
+                    backgrounds |= one.mask
             found = _distinct(found + new)[:_HELD]
     kept = _apart(_wholes([one for one in found if not one.background], rules), rules.own)[: rules.most]
     return list(_proposals(segmenter, encoding, kept, rules))
@@ -170,17 +174,19 @@ def _candidates(
     share = _count(picture > 0) / (rows * columns)
     good = (iou >= rules.iou) & (stability >= rules.stability) & (share >= rules.smallest)
     found = []
+    best = (iou * stability * good).reshape(answer.iou.shape).argmax(1)
     for index in torch.nonzero(good).flatten().tolist():
         mask = (picture[index] > 0).cpu().numpy()
         if (mask & taken).sum() > 0.5 * mask.sum():
             continue
         quality = min(float(iou[index]), 1.0) * float(stability[index])
-        part = float(share[index])
+        part, (point, place) = float(share[index]), divmod(index, answer.iou.shape[1])
         found.append(
             _Candidate(
                 logits[index].half().cpu().numpy(),
                 mask,
                 part > rules.largest or _is_background(mask, rules.border),
+                int(best[point]) == place,
                 quality,
                 quality + rules.larger * float(np.log(part)),
             )

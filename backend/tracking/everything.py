@@ -73,7 +73,8 @@ class Everything:
 
     def looks_at(self, frame: int, starts: bool) -> bool:
         """On the first frame of a shot, every so often, and on the last one, or what is new would remain unsettled."""
-        return starts or frame == self._last or self._due(frame, self._looked, self._rules.again)
+        search = starts or self._due(frame, self._searched, self._rules.every)
+        return search or frame == self._last or self._due(frame, self._looked, self._rules.again)
 
     def detect(self, frame: int, starts: bool, sight: Sight) -> Sequence[MaskedDetection]:
         """What is still there, and on a search also what is proposed beside it."""

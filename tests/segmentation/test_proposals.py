@@ -117,6 +117,14 @@ def test_the_ground_swallows_nothing() -> None:
     assert proposed(Shape(ground, iou=0.99, holes=(B,)), Shape(B, iou=0.85)) == [B]
 
 
+def test_a_worse_mask_of_the_background_hides_nothing() -> None:
+    """Of three masks at each point of the ground, one has an object in it that no point of the coarse level meets."""
+    small = (64.0, 42.0, 74.0, 52.0)
+    ground = (0, 30, WIDTH, HEIGHT)
+    better, worse = Shape(ground, iou=0.99, holes=(small,)), Shape(ground, iou=0.9)
+    assert proposed(better, worse, Shape(small)) == [small]
+
+
 def test_nothing_is_asked_where_something_was_found() -> None:
     alone, covered = ShapeSegmenter(lambda _: []), ShapeSegmenter(lambda _: [Shape((0, 0, WIDTH, 60))])
     for segmenter in (alone, covered):
