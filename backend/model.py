@@ -118,7 +118,8 @@ class Keytrack:
     def predict(self, tasks: object, context: object = None, **kwargs: Any) -> list[Entry]:
         """label-studio-ml's entry: an answer for each task.
 
-        Without a ``context`` that is what is stored for the task, at once. With one somebody pressed the button:
+        Without a ``context`` that is what is stored for the task, at once; a task of which nothing is stored may be
+        tracked in the background, and gets its prediction later. With one somebody pressed the button:
         ``context["result"]`` holds the regions of one class, which are tracked, and what is done within the budget
         is returned.
 
