@@ -56,6 +56,8 @@ class DetectionFollower:
         match: tells which detection shows which object.
         ahead: hands out the frames.
         labels: takes in what the detections say of their objects; one of its own for each video.
+        wary: what is propagated over a cut is not believed before ``match``, which knows looks, finds the object
+            again: in another shot something else may be taken for it.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class DetectionFollower:
         match: Matcher,
         ahead: Ahead,
         labels: Labels | None = None,
+        *,
+        wary: bool = False,
     ) -> None:
         self._video = video
         self._encoders = encoders
@@ -79,6 +83,8 @@ class DetectionFollower:
         self._labels = labels or Labels()
         self._shots = Shots(video)
         self._lives = Lives(rules, video.fps)
+        self._wary = wary
+        self._doubted: set[str] = set()  # not found again since the last cut
 
     def follow(self, detector: Detector) -> Generator[FrameResult, None, None]:
         """Track what is detected.
@@ -101,6 +107,8 @@ class DetectionFollower:
                 if self._lives and starts:
                     self._propagator.lose()
                     self._lives.cut()
+                    if self._wary:
+                        self._doubted = set(self._lives.names)
                 yield from self._step(frame, image, starts, detector)
         finally:
             frames.close()
@@ -128,6 +136,7 @@ class DetectionFollower:
             given |= self._begin(frame, image, seen, others, sight)
             released, ended = self._lives.judge(frame, met)
             self._propagator.forget(ended)
+            self._doubted.difference_update(given, ended)
             if given:
                 self._propagator.step(frame, self._encoders.propagating(frame, image), given, ())
             yield from _by_frame(released)
@@ -138,7 +147,12 @@ class DetectionFollower:
         if not self._lives:
             return {}
         found = self._propagator.step(frame, self._encoders.propagating(frame, image), {}, self._lives.names)
-        return {name: _observe(name, frame, one.mask, one.score) for name, one in found.items()}
+        if self._doubted:
+            self._propagator.deny(self._doubted)
+        return {
+            name: _observe(name, frame, None if name in self._doubted else one.mask, one.score)
+            for name, one in found.items()
+        }
 
     def _sight(self, frame: int, image: ImageArray, seen: Mapping[str, Observation]) -> Sight:
         return Sight(
@@ -177,6 +191,8 @@ class DetectionFollower:
             # Of an object behind another one, the box that is seen is less than the one that is detected.
             whole = {other: one.box for other, one in met.items() if other != name}
             crowded = max(_overlap(detection.box, _boxes(others)), _overlap(detection.box, whole)) >= _CROWDED
+            if isinstance(detection, MaskedDetection):
+                crowded = False  # a mask says what is whose
             if crowded or not self._lives.may_be_set_right(name, frame):
                 continue
             mask, score = self._segment(frame, image, detection, others)

@@ -174,6 +174,7 @@ class VideoTracker:
             rules.lives,
             self._matcher(),
             self._ahead,
+            wary=self._looks is not None,
         )
         return _finish([follower.follow(Everything(video, self._segmenter, rules))], cancelled)
 

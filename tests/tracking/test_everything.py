@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
+from backend.association.identity import Calibration
 from backend.propagation.propagator import Encoded, Propagation
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.proposals import ProposalRules
+from backend.segmentation.segmenter import Encoding
+from backend.tracking import looks as tracking
 from backend.tracking.everything import EverythingRules
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, Box, Observation
@@ -213,6 +218,36 @@ def test_what_is_propagated_over_a_cut_is_nothing_unless_it_is_proposed_there() 
     assert present(room.track()) == [list(range(17))]
     room = Room(60, still(LEFT), cuts=[17])
     assert present(room.track()) == [list(range(60))]
+
+
+class Looks:
+    """An embedder to which an object looks as told by its frame and by where its box begins."""
+
+    dimensions = 2
+
+    def __init__(self, kind: Callable[[int, Box], int]) -> None:
+        self._kind = kind
+
+    def embed(self, encoding: Encoding, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+        frame = int(encoding.embedding[0, 0, 0, 0])
+        return torch.eye(2)[[self._kind(frame, (x0, y0, x1, y1)) for x0, y0, x1, y1 in boxes.tolist()]]
+
+
+def test_who_is_who_after_a_cut_is_told_by_looks_and_not_by_what_was_propagated() -> None:
+    """The object is elsewhere in the second shot, and in its place, where propagation finds it, there is another."""
+    embedder = Looks(lambda frame, box: int((box[0] == LEFT[0]) == (frame >= 17)))
+    room = Room(45, lambda frame: [Shape(LEFT)] if frame < 17 else [Shape(LEFT), Shape(RIGHT)], cuts=[17])
+    room.tracker = VideoTracker(
+        room.segmenter.as_segmenter,
+        lambda: room.propagator,
+        EncodingCache(0),
+        looks=tracking.Looks(embedder, Calibration(middle=0.6, slope=20.0, swap=10.0)),
+    )
+    tracks = room.track()
+    assert present(tracks) == [list(range(45)), list(range(17, 45))]
+    assert {tracks["1"][frame].box for frame in range(17)} == {LEFT}
+    assert {tracks["1"][frame].box for frame in range(17, 45)} == {RIGHT}
+    assert {one.box for one in tracks["2"].values()} == {LEFT}
 
 
 def test_cancelled_between_frames() -> None:
