@@ -109,7 +109,8 @@ def mask_iou(one: Mask, other: Mask) -> float:
 class Prompt:
     """What a human said about one object on one frame: a box, points, a mask, or several of them.
 
-    ``object_id`` is stable for the object's life; where there is one, it is the Label Studio region id.
+    ``object_id`` is stable for the object's life; where there is one, it is the Label Studio region id. ``ends`` says
+    that the object is gone on the next frame.
     """
 
     object_id: str
@@ -117,6 +118,7 @@ class Prompt:
     box: Box | None = None
     points: tuple[Point, ...] = ()
     mask: BoolArray | None = None
+    ends: bool = False
 
     def validate(self, width: int, height: int) -> None:
         """Refuse what cannot be tracked in a frame of ``width`` x ``height`` pixels.
@@ -150,8 +152,8 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a detector says of a frame: a box that holds an object, how sure it is, on the detector's scale, and what kind
-    of thing it is, where it says so."""
+    """What a detector says of a frame: a box that holds an object, how sure it is, on the detector's scale, and what
+    kind of thing it is, where it says so."""
 
     box: Box
     score: float

@@ -35,8 +35,8 @@ class Mark:
         return None if self.box is None else Keyframe(self.frame, self.box, enabled=self.hides_until is None)
 
     def prompt(self, name: str) -> Prompt:
-        """What the tracker is told; a mark that hides what follows is a prompt like any other."""
-        return Prompt(name, self.frame, box=self.box, points=self.points)
+        """What the tracker is told."""
+        return Prompt(name, self.frame, box=self.box, points=self.points, ends=self.hides_until is not None)
 
 
 @dataclass(frozen=True)
@@ -132,18 +132,20 @@ class Keytrack:
         self._press = press
         self._frames = frames
         self._marked: dict[int, tuple[Box | None, tuple[Point, ...]]] = {}
+        self._hiding: frozenset[int] = frozenset()
         self._tracked: dict[int, Observation] = {}
 
     def draw(self, marks: Sequence[Mark]) -> Drawing:
         """See :class:`Way`."""
         marked = {mark.frame: (mark.box, mark.points) for mark in marks}
         changed = frozenset(frame for frame, said in marked.items() if said != self._marked.get(frame))
-        before = Before(self._tracked, changed) if self._tracked else None
+        hiding = frozenset(mark.frame for mark in marks if mark.hides_until is not None)
+        before = Before(self._tracked, changed, switched=hiding ^ self._hiding) if self._tracked else None
         found = self._press.track(marks, self._frames, "both", before)
         # What is settled in the end may be any of those that were seen.
         new = {id(one) for one in found if not one.human} - {id(one) for one in self._tracked.values()}
         self._tracked = {**self._tracked, **{one.frame: one for one in found}}
-        self._marked = marked
+        self._marked, self._hiding = marked, hiding
         drawn = {mark.frame: mark.box for mark in marks if mark.box is not None}
         size = (self._press.video.width, self._press.video.height)
         boxes = carry_margins({frame: one.box for frame, one in self._tracked.items()}, drawn, size)

@@ -156,7 +156,9 @@ def from_keyframe(keyframe: Keyframe, frame: int, frame_rate: float, size: Size)
     }
 
 
-def prompts(region: Region, human_frames: Collection[int], clock: FrameClock, size: Size) -> list[Prompt]:
+def prompts(
+    region: Region, human_frames: Collection[int], clock: FrameClock, size: Size, closed: Collection[int] = ()
+) -> list[Prompt]:
     """A box prompt for each human keyframe, the disabled ones too: Label Studio draws those as well.
 
     Of several that show the same decoded frame the first one counts.
@@ -166,6 +168,7 @@ def prompts(region: Region, human_frames: Collection[int], clock: FrameClock, si
         human_frames: Label Studio frames, from 1.
         clock: tells which decoded frame Label Studio shows.
         size: the displayed frame's width and height.
+        closed: those of them that end a visible span.
 
     Raises:
         PromptError: no keyframe is a human's; a box has no size or lies outside the frame.
@@ -176,7 +179,7 @@ def prompts(region: Region, human_frames: Collection[int], clock: FrameClock, si
         if item["frame"] not in human_frames:
             continue
         index = _index(region, item["frame"], clock)
-        prompt = Prompt(region.id, index, box=to_box(item, size))
+        prompt = Prompt(region.id, index, box=to_box(item, size), ends=item["frame"] in closed)
         try:
             prompt.validate(*size)
         except PromptError as error:

@@ -141,7 +141,8 @@ class Propagator(Protocol):
 
         Args:
             encoding: of any frame of the video.
-            regions: ``bool (H, W)`` by object, of those that were given.
+            regions: ``bool (H, W)`` by object, of those that were given to this propagator or to the one that it is a
+                fork of.
         """
 
     def lose(self) -> None:

@@ -124,8 +124,9 @@ class SamTokenPropagator:
     def expect(self, encoding: Encoded, regions: Mapping[str, BoolArray]) -> None:
         """Follow objects from places."""
         for name, region in regions.items():
-            followed = self._objects[name]
-            followed.probability, followed.lost = coverage(region, encoding), False
+            there = coverage(region, encoding)
+            known = self._objects.get(name)
+            self._objects[name] = _Followed(there, _least(there) if known is None else known.least)
 
     def lose(self) -> None:
         """Look for every object anew."""
@@ -214,7 +215,7 @@ class SamTokenPropagator:
         values = {}
         for name, truth, answer in zip(given, truths, answers, strict=True):
             values[name] = _values(truth, answer.probability if answer else truth, keys)
-            self._objects[name] = _Followed(truth, LEFT * int((truth > 0.5).sum()))
+            self._objects[name] = _Followed(truth, _least(truth))
         self._bank.write(frame, keys, values, permanent=True)
 
     def _find(
@@ -299,6 +300,11 @@ def _widened(taken: Tensor) -> slice:
     """From the first to the last of ascending numbers and :data:`REACH` beyond, in steps that keep shapes few."""
     first, last = int(taken[0]) - REACH, int(taken[-1]) + REACH + 1
     return slice(max(0, first // STEP * STEP), -(-last // STEP) * STEP)
+
+
+def _least(probability: Tensor) -> float:
+    """Cells below which what is left of an object is not believed."""
+    return LEFT * int((probability > 0.5).sum())
 
 
 def _values(probability: Tensor, segmented: Tensor, keys: TokenKeys) -> Tensor:

@@ -28,6 +28,9 @@ from backend.tracks import BoolArray
 AT_ONCE = 4
 """Objects that are decoded at once."""
 
+# When an object was remembered that was not: it is due on the next frame.
+_LONG_AGO = -(1 << 40)
+
 
 @dataclass(frozen=True)
 class XMemRules:
@@ -135,9 +138,10 @@ class XMemPropagator:
     def expect(self, encoding: XMemFrame, regions: Mapping[str, BoolArray]) -> None:
         """Follow objects by memory alone, which knows no places: what is hidden of them was learnt elsewhere."""
         for name, region in regions.items():
-            followed = self._objects[name]
-            followed.hidden = torch.zeros_like(followed.hidden)
-            followed.mask = encoding.unpad(encoding.mask(region)[None])[0] > 0.5
+            known = self._objects.get(name)
+            hidden = encoding.features.key.new_zeros((HIDDEN, *encoding.features.key.shape[-2:]))
+            there = encoding.unpad(encoding.mask(region)[None])[0] > 0.5
+            self._objects[name] = _Followed(hidden, there, _LONG_AGO if known is None else known.remembered)
 
     def lose(self) -> None:
         """Follow objects by nothing but memory, which knows no places: what is hidden of them is of the last shot."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from backend.labelstudio.edits import Item, same_box
@@ -12,15 +12,22 @@ from backend.tracks import Direction, Observation, Prompt
 from backend.video.clock import FrameClock
 
 
-def compare(base: Base, human: Sequence[Item], clock: FrameClock, observations: Iterable[Observation]) -> Before:
+def compare(
+    base: Base,
+    human: Sequence[Item],
+    closed: Collection[int],
+    clock: FrameClock,
+    observations: Iterable[Observation],
+) -> Before:
     """What was tracked of a region, and which of its prompts have changed since.
 
     A keyframe that the human has switched off or on without changing the box that was handed out is a new prompt that
-    says nothing new: the mask that is there is its mask.
+    says nothing new of its own frame: the mask that is there is its mask.
 
     Args:
         base: the region when it was last complete.
         human: the human's keyframes now.
+        closed: the frames of those among them that end a visible span.
         clock: tells which decoded frame each of them shows.
         observations: those of the base's revision that are still there.
     """
@@ -34,7 +41,8 @@ def compare(base: Base, human: Sequence[Item], clock: FrameClock, observations: 
             changed.add(index)
         elif not seen.human:
             tracked[index] = replace(seen, human=True)
-    return Before(tracked, frozenset(changed), frozenset(then.keys() - now.keys()))
+    ends, ended = ({clock.index(frame) for frame in frames} for frames in (closed, base.closed))
+    return Before(tracked, frozenset(changed), frozenset(then.keys() - now.keys()), frozenset(ends ^ ended))
 
 
 def reach_of(prompts: Sequence[Prompt], direction: Direction, count: int) -> range:

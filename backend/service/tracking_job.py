@@ -120,7 +120,7 @@ class TrackingWork:
         for key, pursuit in self.pursuits.items():
             frames = {item["frame"] for item in pursuit.human}
             try:
-                marked = prompts(pursuit.region, frames, timeline.clock, timeline.size)
+                marked = prompts(pursuit.region, frames, timeline.clock, timeline.size, pursuit.closed)
             except (PromptError, VideoError) as error:
                 self._store.fail(key, pursuit.revision, str(error))
                 continue
@@ -143,7 +143,7 @@ class TrackingWork:
         if any(one.mask is not None and one.mask.size != timeline.size[::-1] for one in left):
             return None  # the video is another one than it was
         try:
-            return compare(pursuit.base, pursuit.human, timeline.clock, left)
+            return compare(pursuit.base, pursuit.human, pursuit.closed, timeline.clock, left)
         except FrameOutOfRange:
             return None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from types import MappingProxyType
 
 from backend.propagation.propagator import FrameEncoding, Propagation, Propagator
 from backend.tracking.guard import Guard
@@ -36,6 +37,8 @@ class Follower:
         ahead: hands out the frames of a pass.
         refiner: refines what is propagated; by default it stays as it is.
         guard: watches over the objects' identities; by default nobody does.
+        ends: by prompted frame, the objects that are gone on the next one: they are looked for from there.
+        loose: by prompted frame, the objects whose masks tell no more than where they are.
         wanted: which objects are still to be propagated on a frame, asked when its turn comes and shortly before; an
             object that is not is not asked about again before the next frame on which it was prompted.
     """
@@ -50,6 +53,8 @@ class Follower:
         refiner: Refiner | None = None,
         wanted: Wanted = _as_planned,
         guard: Guard | None = None,
+        ends: Mapping[int, Collection[str]] = MappingProxyType({}),
+        loose: Mapping[int, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self._video = video
         self._encode = encode
@@ -59,6 +64,8 @@ class Follower:
         self._refiner = refiner
         self._wanted = wanted
         self._guard = guard
+        self._ends = ends
+        self._loose = loose
         self._shots = Shots(video)
         self._missing: set[str] = set()
         self._skipped: list[tuple[int, ImageArray, frozenset[str]]] = []
@@ -79,7 +86,7 @@ class Follower:
                 if previous != before:
                     # The pass goes on elsewhere, and nothing found there says anything of the frames behind.
                     yield from self._catch_up(search=False)
-                opened = self._open(before, wanted)
+                opened = self._open(before, wanted, route.step)
                 self._shots.see(frame, image)
                 cut = (previous == before or opened) and self._shots.between(before, frame)
                 if cut:
@@ -102,15 +109,26 @@ class Follower:
             frames.close()
         yield from self._catch_up(search=False)
 
-    def _open(self, before: int, wanted: frozenset[str]) -> bool:
+    def _open(self, before: int, wanted: frozenset[str], step: int) -> bool:
         """Start the objects that were prompted on the frame before."""
         started = {name: mask for name, mask in self._given.get(before, {}).items() if name in wanted}
         if started:
             encoding = self._encode(before, self._video.frame(before))
-            self._propagator.step(before, encoding, started, ())
+            loose = {name: mask for name, mask in started.items() if name in self._loose.get(before, ())}
+            firm = {name: mask for name, mask in started.items() if name not in loose}
+            if firm:
+                self._propagator.step(before, encoding, firm, ())
+            if loose:
+                self._propagator.expect(encoding, loose)
             self._missing -= started.keys()
             if self._guard is not None:
                 self._guard.given(started)
+            gone = started.keys() & set(self._ends.get(before, ())) if step > 0 else set()
+            if gone:
+                self._propagator.deny(gone)
+                self._missing |= gone
+                if self._guard is not None:
+                    self._guard.gone(gone)
         return bool(started)
 
     def _step(self, frame: int, image: ImageArray, wanted: frozenset[str]) -> list[FrameResult]:

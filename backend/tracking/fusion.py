@@ -9,7 +9,7 @@ agree best.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,8 @@ AGREE_FRAMES = 4
 _RECENT = 16
 # What confidence counts beside the distance from the prompt, which goes from 0 to 1 over a stretch.
 _CONFIDENCE = 0.5
+# Where a human has said that the object is gone, it is back only where that is as sure.
+SURE = 0.45
 # What it costs to change from one side to the other where they have nothing in common: more than all of that together.
 _JUMP = 4.0
 
@@ -112,12 +114,20 @@ class Fusion:
         for meeting in self._meetings:
             if not meeting.stretch.bounded:
                 continue  # what was found last counts
-            for frame, counts in zip(meeting.stretch.frames, _choose(meeting), strict=True):
+            for frame, chosen in zip(meeting.stretch.frames, _choose(meeting), strict=True):
+                counts = _believed(chosen) if meeting.stretch.gone else chosen
                 told = self._told.get((meeting.stretch.name, frame), meeting.stretch.old.get(frame))
                 if counts is not None and counts is not told:
                     changed.setdefault(frame, []).append(counts)
         for frame, observations in sorted(changed.items()):
             yield FrameResult(frame, tuple(sorted(observations, key=lambda one: one.object_id)))
+
+
+def _believed(one: Observation | None) -> Observation | None:
+    """What counts where a human has said that the object is gone."""
+    if one is None or one.mask is None or one.score >= SURE:
+        return one
+    return replace(one, mask=None, score=1 - one.score)
 
 
 def overlap(one: Observation, other: Observation) -> float:

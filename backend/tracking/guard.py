@@ -115,6 +115,11 @@ class Guard:
         self._absent -= set(names)
         self._drop(names)
 
+    def gone(self, names: Collection[str]) -> None:
+        """Objects are not to be seen from here on: whatever is found of them next has come back."""
+        self._absent |= set(names)
+        self._drop(names)
+
     def cut(self) -> None:
         """Nothing is where it was: whatever is found next has come back."""
         self._absent |= self._galleries.keys()

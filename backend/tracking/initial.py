@@ -20,6 +20,8 @@ from backend.tracks import BoolArray, Box, Mask, Prompt, box_iou
 # part that was clicked on (a helmet) as high as the whole (its rider), and annotators mean the whole.
 _FILLS_BOX = 0.5
 _LARGER = 0.1
+# What memory learns for good of a box is a mask that fits it as well.
+LEARNT = 0.6
 # A mask of more than this of the frame is the background.
 _BACKGROUND = 0.5
 
@@ -56,7 +58,7 @@ def initial_masks(
             continue
         found[name] = _segment(segmenter, encoding, prompt)
         known = recalled.get(name)
-        if known is not None and _fit(known.mask, prompt) > _fit(found[name][0], prompt):
+        if known is not None and fit(known.mask, prompt) > fit(found[name][0], prompt):
             found[name] = known.mask, known.score
     return found
 
@@ -92,10 +94,15 @@ def _inside(box: Box, height: int, width: int) -> BoolArray:
     return region
 
 
-def _fit(mask: BoolArray, prompt: Prompt) -> float:
+def fit(mask: BoolArray, prompt: Prompt) -> float:
     """How well the box that was drawn fits a mask: IoU with the mask's own, without specks."""
     solid = Mask.from_array(mask).solid_box
     return box_iou(solid, prompt.box) if solid is not None and prompt.box is not None else 0.0
+
+
+def tells_place_only(mask: BoolArray, prompt: Prompt) -> bool:
+    """Whether a mask was made of a box that it does not fit, as of what is half hidden: it had better not be learnt."""
+    return prompt.mask is None and not prompt.points and fit(mask, prompt) < LEARNT
 
 
 def _segment(segmenter: Segmenter, encoding: Encoding, prompt: Prompt) -> tuple[BoolArray, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -18,11 +18,13 @@ class Before:
         observations: by frame; frames that are missing were not tracked.
         changed: frames of prompts that are new, or say something else than they did.
         removed: frames on which there was a prompt that is gone.
+        switched: frames of prompts after which the object is gone now and was not before, or the other way.
     """
 
     observations: Mapping[int, Observation]
     changed: frozenset[int]
     removed: frozenset[int] = frozenset()
+    switched: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Stretch:
         forward, backward: whether it is tracked from the prompt before it, from the one behind it.
         bounded: whether there is a prompt at both ends.
         old: what was tracked there before and still counts, of all frames or of none.
+        gone: whether the object is gone on the first of them, as the prompt before it says.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Stretch:
     backward: bool
     bounded: bool
     old: Mapping[int, Observation] = field(default_factory=dict)
+    gone: bool = False
 
 
 def find_stretches(
@@ -66,13 +70,14 @@ def find_stretches(
     marked: dict[str, list[int]] = {}
     for prompt in prompts:
         marked.setdefault(prompt.object_id, []).append(prompt.frame)
+    ends = {(prompt.object_id, prompt.frame) for prompt in prompts if prompt.ends}
     found = []
     for name, frames in marked.items():
         way = direction if isinstance(direction, str) else direction.get(name, "both")
         for stretch in _stretches(name, sorted(frames), span, way):
             again = stretch if name not in before else _affected(stretch, before[name])
             if again is not None:
-                found.append(again)
+                found.append(replace(again, gone=(name, again.frames.start - 1) in ends))
     return found
 
 
@@ -93,7 +98,7 @@ def _affected(stretch: Stretch, before: Before) -> Stretch | None:
     # A removed prompt may lie at the very end of what is tracked: then its traces are everywhere behind it.
     if any(frame in frames for frame in before.removed) or any(one not in before.observations for one in frames):
         return stretch
-    forward = stretch.forward and frames.start - 1 in before.changed
+    forward = stretch.forward and frames.start - 1 in before.changed | before.switched
     backward = stretch.backward and frames.stop in before.changed
     if not forward and not backward:
         return None

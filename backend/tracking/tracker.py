@@ -16,7 +16,7 @@ from backend.tracking.everything import DEFAULT_EVERYTHING, Everything, Everythi
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
 from backend.tracking.guard import Guard
-from backend.tracking.initial import initial_masks, recall
+from backend.tracking.initial import initial_masks, recall, tells_place_only
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.looks import Looks
@@ -189,6 +189,8 @@ class VideoTracker:
         encoders = self._encoders(video)
         propagator = self._new_propagator()
         given: dict[int, dict[str, BoolArray]] = {}
+        loose: dict[int, set[str]] = {}
+        learnt: set[str] = set()
         known = {frame: _known(frame, prompts, before) for frame, prompts in marked.items()}
         guard = None if self._looks is None else Guard(self._looks, encoders.looking(self._looks.encoder), video.fps)
         # What is known helps to make out what is new.
@@ -200,13 +202,20 @@ class VideoTracker:
             encoding = encoders.propagating(frame, image)
             masks: dict[str, tuple[BoolArray, float]] = {}
             if prompts:
-                told = {name for of_frame in given.values() for name in of_frame}
-                recalled = recall(propagator, frame, encoding, {n: one for n, one in prompts.items() if n in told})
+                recalled = recall(propagator, frame, encoding, {n: one for n, one in prompts.items() if n in learnt})
                 masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts, recalled)
             given[frame] = {name: mask for name, (mask, _) in masks.items()} | known[frame]
-            propagator.step(frame, encoding, given[frame], ())
+            loose[frame] = {
+                name
+                for name, mask in given[frame].items()
+                if name in learnt and tells_place_only(mask, marked[frame][name])
+            }
+            firm = {name: mask for name, mask in given[frame].items() if name not in loose[frame]}
+            learnt |= firm.keys()
+            if firm:
+                propagator.step(frame, encoding, firm, ())
             if guard is not None:
-                guard.teach(frame, image, given[frame])
+                guard.teach(frame, image, firm)
             if masks:
                 yield FrameResult(
                     frame,
@@ -218,11 +227,17 @@ class VideoTracker:
         refiner = None
         if self._refining is not None:
             refiner = Refiner(self._segmenter, encoders.segmenting, self._refining)
+        ends = {
+            frame: frozenset(name for name, prompt in prompts.items() if prompt.ends)
+            for frame, prompts in marked.items()
+        }
         ways = []
         for route in fusion.passes():
             fork = propagator.fork()
             watch = None if guard is None else guard.fork()
-            follower = Follower(video, encoders.propagating, fork, given, self._ahead, refiner, fusion.wanted, watch)
+            follower = Follower(
+                video, encoders.propagating, fork, given, self._ahead, refiner, fusion.wanted, watch, ends, loose
+            )
             ways.append(_seen(fusion, route, follower))
         yield from _finish(ways, cancelled)
         if not cancelled():

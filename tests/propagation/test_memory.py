@@ -202,3 +202,28 @@ def test_a_fork_and_its_origin_do_not_know_of_one_another() -> None:
     assert {memory.frame: list(memory.values) for memory in bank.read(0)} == {0: ["a"]}
     bank.forget_object("a")
     assert {memory.frame: sorted(memory.values) for memory in fork.read(0)} == {0: ["a", "b"], 1: ["b"], 2: ["b"]}
+
+
+def test_two_objects_are_exchanged_on_some_frames_and_not_on_given_ones() -> None:
+    bank = bank_of(recent=5)
+    bank.write(0, "given", {"a": value(1), "b": value(2)}, permanent=True)
+    for frame in range(1, 5):
+        bank.write(frame, "keys", {"a": value(1), "b": value(2), "c": value(3)})
+    bank.write(5, "keys", {"a": value(1)})
+    bank.exchange("a", "b", [0, 3, 4, 5])
+    found = {one.frame: {name: float(held) for name, held in one.values.items()} for one in bank.read(0)}
+    assert found[0] == {"a": 1, "b": 2}
+    assert found[2] == {"a": 1, "b": 2, "c": 3}
+    assert found[3] == found[4] == {"b": 1, "a": 2, "c": 3}
+    assert found[5] == {"b": 1}
+
+
+def test_what_was_found_last_can_be_taken_back() -> None:
+    bank = bank_of(recent=4)
+    bank.write(1, "keys", {"a": value(1)})
+    bank.write(2, "keys", {"a": value(1), "b": value(2)})
+    bank.forget_last(1, "a")  # which is not the last
+    bank.forget_last(2, "b")
+    assert [(one.frame, sorted(one.values)) for one in bank.read(0)] == [(1, ["a"]), (2, ["a"])]
+    bank.forget_last(2, "a")
+    assert frames(bank) == [1]

@@ -191,6 +191,37 @@ def test_what_is_forgotten_is_gone_and_the_rest_stays(room: Room) -> None:
     assert room.quality(1, "red", room.step(1, "red", of=fork)) > 0.8
 
 
+def test_what_is_denied_is_looked_for_and_not_remembered(room: Room) -> None:
+    room.give(0, *BOTH)
+    room.step(1, *BOTH)
+    room.propagator.deny({"red"})
+    held = {one.frame: set(one.values) for one in room.propagator._bank.read(0)}
+    assert held == {0: set(BOTH), 1: {"blue"}}
+    assert room.propagator._objects["red"].lost
+    assert room.quality(2, "red", room.step(2, *BOTH)) > 0.8  # it was there all the time
+
+
+def test_objects_that_are_exchanged_go_on_as_each_other(room: Room) -> None:
+    """Both are called by the other one's name from frame 1 on, until that is put right."""
+    room.give(0, *BOTH)
+    room.step(1, *BOTH)
+    room.propagator.exchange("red", "blue", [1])
+    wrong = room.step(2, *BOTH)
+    assert wrong["red"].mask is not None
+    assert (wrong["red"].mask & room.scene.masks["blue"][2]).any()
+    room.propagator.exchange("red", "blue", [1, 2])
+    found = room.step(3, *BOTH)
+    assert all(room.quality(3, name, found) > 0.8 for name in BOTH)
+
+
+def test_an_object_may_be_followed_from_a_place_alone(room: Room) -> None:
+    room.give(0, "red")
+    fork = room.propagator.fork()
+    fork.expect(room.encodings[2], {"red": room.scene.masks["red"][2]})
+    assert room.quality(3, "red", room.step(3, "red", of=fork)) > 0.8
+    assert 2 not in {one.frame for one in fork._bank.read(0)}
+
+
 def test_encodings_with_padding_serve_as_well(room: Room) -> None:
     def padded(encoding: Encoding) -> Encoding:
         assert encoding.middle is not None

@@ -400,3 +400,45 @@ def test_what_is_kept_is_bounded(room: Room) -> None:
     each = len(next(iter(propagator._bank.read(0))).keys)
     assert max(tokens) <= 4 * each + RULES.limit
     assert max(tokens[40:]) <= max(tokens[:40])
+
+
+def test_what_is_denied_is_looked_for_and_not_remembered(room: Room) -> None:
+    propagator = room.new()
+    room.give(propagator, 0, "ab")
+    room.follow(propagator, range(1, 3), "ab")
+    assert sorted(propagated(propagator)[2]) == ["a", "b"]
+    propagator.deny({"a"})
+    assert sorted(propagated(propagator)[2]) == ["b"]
+    found = room.step(propagator, 3, "ab")
+    continuity = {name: one.quality.continuity for name, one in found.items() if one.quality is not None}
+    assert continuity["a"] is None
+    assert continuity["b"] is not None
+
+
+def test_objects_that_are_exchanged_go_on_as_each_other(room: Room) -> None:
+    propagator, undisturbed = room.new(), room.new()
+    for one in (propagator, undisturbed):
+        room.give(one, 0, "ab")
+        room.follow(one, range(1, 4), "ab")
+    before = propagated(propagator)[2]
+    propagator.exchange("a", "b", [2, 3])
+    after = propagated(propagator)[2]
+    assert torch.equal(after["a"], before["b"])
+    assert torch.equal(after["b"], before["a"])
+    assert differ(
+        room.follow(propagator.branch(), range(4, 6), "ab"), room.follow(undisturbed.branch(), range(4, 6), "ab")
+    )
+    propagator.exchange("b", "a", [2, 3])
+    same(room.follow(propagator, range(4, 6), "ab"), room.follow(undisturbed, range(4, 6), "ab"))
+
+
+def test_an_object_may_be_followed_from_a_place_alone(room: Room) -> None:
+    """A fork remembers what it was given, and is told where it is; that is not remembered."""
+    propagator = room.new()
+    room.give(propagator, 0, "a")
+    fork = propagator.fork()
+    fork.expect(room.frames[1], {"a": room.mask(1, "a")})
+    found = room.step(fork, 2, "a")["a"]
+    assert found.quality is not None
+    assert found.quality.continuity is not None
+    assert {one.frame for one in fork._bank.read(0)} == {0, 2}  # it was due: nobody knows when it was remembered

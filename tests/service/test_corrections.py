@@ -152,7 +152,7 @@ def test_a_keyframe_of_the_human_that_is_deleted_leaves_no_trace(service: Servic
     assert between(again, 1, 10) == between(first, 1, 10)
 
 
-def test_switching_a_keyframe_off_and_on_tracks_nothing(service: Service) -> None:
+def test_switching_a_keyframe_off_and_on_tracks_what_follows_and_no_more(service: Service) -> None:
     first = service.press_one(region("a", DRAWN, keyframe(30, 60, 30, 32, 24)))
     closed = without(moved(first, 10, enabled=False), *range(11, 30))
     second = service.press_one(closed)
@@ -163,7 +163,12 @@ def test_switching_a_keyframe_off_and_on_tracks_nothing(service: Service) -> Non
     assert shown(third) == ALL
     again = service.press_one(moved(third, 10, enabled=False))
     assert [frame for frame in ALL if frame not in shown(again)] != []
-    assert len(service.tracker.calls) == 1
+    first, *others = service.tracker.calls
+    assert len(others) == 3
+    for call, ends in zip(others, (True, False, True), strict=True):
+        assert {prompt.frame: prompt.ends for prompt in call.prompts} == {9: ends, 29: False}
+        assert (call.before["a"].changed, call.before["a"].switched) == (set(), {9})
+        assert set(call.frames) <= set(range(10, 29))
 
 
 def test_switching_off_a_keyframe_of_the_model_hides_what_follows(start: Start) -> None:
@@ -174,7 +179,8 @@ def test_switching_off_a_keyframe_of_the_model_hides_what_follows(start: Start) 
     second = service.press_one(moved(first, frame, enabled=False))
     assert [one for one in ALL if one not in shown(second)] == list(range(frame + 1, following))
     assert between(second, 1, 9) == between(first, 1, 9)
-    assert len(service.tracker.calls) == 1
+    assert [prompt.frame for prompt in service.tracker.calls[1].prompts if prompt.ends] == [frame - 1]
+    assert min(service.tracker.calls[1].frames) == frame
 
 
 def test_switching_off_is_answered_without_models_after_a_restart(start: Start) -> None:

@@ -145,11 +145,19 @@ class FakePropagator:
         self.log.append(("amend", frame, tuple(sorted(masks))))
 
     def expect(self, encoding: Encoded, regions: Mapping[str, BoolArray]) -> None:
-        assert regions.keys() <= self._masks.keys()
+        self._masks = {**regions, **self._masks}
         self.log.append(("expect", tuple(sorted(regions))))
 
     def lose(self) -> None:
         self.log.append(("lose",))
+
+    def deny(self, names: Collection[str]) -> None:
+        assert set(names) <= self._masks.keys()
+        self.log.append(("deny", *sorted(names)))
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        self._masks[one], self._masks[other] = self._masks[other], self._masks[one]
+        self.log.append(("exchange", one, other))
 
     def forget(self, names: Collection[str]) -> None:
         for name in names:

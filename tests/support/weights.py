@@ -42,7 +42,7 @@ def untrained_files(golden_dir: Path, mobile_sam_path: Path) -> Iterator[tuple[P
 
 @pytest.fixture
 def untrained(untrained_files: tuple[Path, Mapping[str, Checkpoint]], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with MobileSAM's weights, and synthetic ones that are taken for XMem's, SAM ViT-B's and MASA's on it."""
+    """A directory with MobileSAM's weights, and synthetic ones taken for XMem's, SAM ViT-B's and MASA's on that."""
     directory, catalogue = untrained_files
     monkeypatch.setattr(checkpoints, "CATALOGUE", catalogue)
     return directory

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,13 @@ class Room:
     """A follower over fakes, for objects that were given at the frames told."""
 
     def __init__(
-        self, count: int, marked: Mapping[str, list[int]], cuts: list[int] | None = None, **absent: Collection[int]
+        self,
+        count: int,
+        marked: Mapping[str, list[int]],
+        cuts: list[int] | None = None,
+        ends: Mapping[int, Collection[str]] | None = None,
+        loose: Mapping[int, Collection[str]] | None = None,
+        **absent: Collection[int],
     ) -> None:
         self.video = FakeVideo(count, cuts or [])
         self.propagator = FakePropagator(absent)
@@ -39,7 +46,9 @@ class Room:
         self.given: dict[int, dict[str, BoolArray]] = {}
         for number, prompt in enumerate(self.prompts):
             self.given.setdefault(prompt.frame, {})[prompt.object_id] = mask_at(2 * number)
-        self.follower = Follower(self.video.as_reader, self._encode, self.propagator, self.given)
+        self.follower = Follower(
+            self.video.as_reader, self._encode, self.propagator, self.given, ends=ends or {}, loose=loose or {}
+        )
         self.encoded: list[int] = []
 
     def passes(self, direction: Direction = "both") -> tuple[Pass, Pass]:
@@ -291,3 +300,44 @@ def test_what_was_decoded_before_it_was_known_to_be_of_no_use() -> None:
         frames.append(result.frame)
         done.update(range(3, 10))
     assert frames == [1, 2]
+
+
+def test_after_the_end_of_its_span_an_object_is_looked_for() -> None:
+    """From the frame that was given it is gone: not every frame is looked at before it is found again."""
+    gone = range(3, 10)
+    room = Room(14, {"a": [2]}, ends={2: {"a"}}, a=gone)
+    found = presence(room.forward())
+    assert found == {frame: frame not in gone for frame in range(3, 14)}
+    assert room.propagator.log[:2] == [("step", 2, ("a",), ()), ("deny", "a")]
+    assert len([frame for frame in room.propagator.steps if frame in gone]) < len(gone)
+
+
+def test_before_the_end_of_its_span_it_is_there() -> None:
+    room = Room(5, {"a": [3]}, ends={3: {"a"}})
+    assert presence(room.backward()) == dict.fromkeys(range(3), True)
+    assert ("deny", "a") not in room.propagator.log
+
+
+def test_a_mask_that_tells_the_place_only_is_not_remembered() -> None:
+    room = Room(5, {"a": [1], "b": [1]}, loose={1: {"b"}})
+    assert presence(room.forward(), "b") == dict.fromkeys(range(2, 5), True)
+    assert room.propagator.log[:2] == [("step", 1, ("a",), ()), ("expect", ("b",))]
+
+
+def test_what_comes_back_as_somebody_else_stays_away() -> None:
+    """The guard's word counts for how the search goes on."""
+
+    class Denying:
+        def watch(self, propagator, frame, image, result):
+            found = [replace(one, mask=None) if frame <= 5 else one for one in result.observations]
+            return [FrameResult(frame, tuple(found))]
+
+        def given(self, names):
+            self.told = set(names)
+
+    guard = Denying()
+    room = Room(12, {"a": [0]}, a=[1, 2, 3])
+    room.follower = Follower(room.video.as_reader, room._encode, room.propagator, room.given, guard=guard)
+    found = presence(room.forward())
+    assert guard.told == {"a"}
+    assert found == {frame: frame > 5 for frame in range(1, 12)}

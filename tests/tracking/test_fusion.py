@@ -155,3 +155,15 @@ def test_objects_meet_each_for_itself() -> None:
         fusion.see(-1, FrameResult(frame, tuple(at(frame, 3 if n == "a" else 70, name=n) for n in sorted(wanted))))
     assert forward.wanted[1] == {"a", "b"}
     assert {one.object_id for result in fusion.settle() for one in result.observations} == {"b"}
+
+
+def test_where_a_human_said_that_it_is_gone_it_is_back_where_that_is_sure() -> None:
+    """From behind it is followed ever farther into the gap, and ever less surely."""
+    for gone in (False, True):
+        fusion = Fusion([Stretch("a", FRAMES, forward=True, backward=True, bounded=True, gone=gone)])
+        walk(fusion, 1, dict.fromkeys(FRAMES))
+        for frame in reversed(FRAMES):
+            fusion.see(-1, FrameResult(frame, (at(frame, 50 if frame > 8 else None, 0.3 if frame < 15 else 0.8),)))
+        shown = {frame: found.present for (_, frame), found in fusion._told.items()}
+        shown |= {result.frame: result.observations[0].present for result in fusion.settle()}
+        assert [frame for frame in FRAMES if shown[frame]] == list(range(15 if gone else 9, 21))

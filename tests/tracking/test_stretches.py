@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,11 @@ def test_only_what_a_change_touches(changed, removed, expected) -> None:
         assert list(one.old) == ([] if set(removed) & set(one.frames) else list(one.frames))
 
 
+def test_after_a_prompt_that_was_switched_and_not_before_it() -> None:
+    known = {"a": replace(before(range(10), []), switched=frozenset({5}))}
+    assert told(find_stretches(prompts_of(a=[2, 5, 8]), (0, 9), "both", known)) == [("a", 6, 7, ">")]
+
+
 def test_what_was_not_tracked_wholly_is_tracked_anew() -> None:
     known = {"a": before(range(4), [])}
     found = find_stretches(prompts_of(a=[2, 6]), (0, 9), "both", known)
@@ -103,3 +110,8 @@ def test_what_was_not_tracked_wholly_is_tracked_anew() -> None:
 def test_an_object_that_is_new_beside_one_that_did_not_change() -> None:
     known = {"a": before(range(10), [])}
     assert told(find_stretches(prompts_of(a=[2], b=[8]), (0, 9), "forward", known)) == [("b", 9, 9, ">")]
+
+
+def test_a_stretch_knows_whether_the_object_is_gone_where_it_begins() -> None:
+    prompts = [replace(prompt, ends=prompt.frame == 5) for prompt in prompts_of(a=[2, 5, 8])]
+    assert [one.gone for one in find_stretches(prompts, (0, 9), "both")] == [False, False, True, False]
