@@ -101,6 +101,7 @@ def test_marked_objects(root, out, capsys):
         "profile": "lite",
         "segmenter": "mobile_sam",
         "propagator": "sam_tokens",
+        "embedder": "sam",
         "device": "cpu",
         "version": __version__,
         "missing": {},

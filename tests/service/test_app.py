@@ -40,6 +40,7 @@ def test_health_tells_what_runs(service: Service, path: str) -> None:
         "profile": "lite",
         "segmenter": "mobile_sam",
         "propagator": "sam_tokens",
+        "embedder": "sam",
         "device": "cpu",
         "models_loaded": False,
         "jobs": 0,
