@@ -1,4 +1,4 @@
-"""Everything that moves through a video or stands in it, without any prompt.
+"""Every object that a video shows, without any prompt.
 
 The segmenter proposes objects on some frames (:mod:`backend.segmentation.proposals`), and between these they are
 propagated. A proposal is sparse in time, and the next one of the same thing need not have the same outline; so what is
@@ -7,7 +7,7 @@ followed is not proposed again, but detected by its own propagation, as long as 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detector import MaskedDetection
 from backend.tracking.lives import Rules
 from backend.tracking.matching import Sight
-from backend.tracks import BoolArray, Mask, Observation, mask_iou
+from backend.tracks import BoolArray, Mask, mask_iou
 from backend.video.frames import Frames
 
 
@@ -80,40 +80,44 @@ class Everything:
         """What is still there, and on a search also what is proposed beside it."""
         search = starts or self._due(frame, self._searched, self._rules.every)
         self._looked = frame
+        shown = {name: one for name, one in sight.seen.items() if one.mask is not None and one.mask.area}
         if starts:
-            self._suspected = set(sight.seen)
+            self._suspected, self._sizes = set(shown), {}
         self._suspected.intersection_update(sight.seen)
-        self._sizes = {name: size for name, size in self._sizes.items() if name in sight.seen}
-        there = {name: one for name, one in sight.seen.items() if self._is_there(name, one)}
-        detections = [_detection(one.mask, one.score) for one in there.values() if one.mask is not None]
+        self._sizes = {name: size for name, size in self._sizes.items() if name in shown}
+        there = {
+            name: one.mask
+            for name, one in shown.items()
+            if one.mask is not None and one.score >= self._rules.sure and self._is_there(name, one.mask)
+        }
+        detections = [_detection(mask, shown[name].score) for name, mask in there.items()]
         if search:
             self._searched = frame
-            detections += self._search(sight, there)
+            doubtful = {name: one.mask for name, one in shown.items() if one.mask is not None and name not in there}
+            detections += self._search(sight, list(there.values()), doubtful)
         return detections
 
     def _due(self, frame: int, before: int | None, seconds: float) -> bool:
         # Half a frame less, or rounding would make it a frame more.
         return before is None or frame - before >= seconds * self._fps - 0.5
 
-    def _is_there(self, name: str, one: Observation) -> bool:
-        if one.mask is None or one.score < self._rules.sure or name in self._suspected:
+    def _is_there(self, name: str, mask: Mask) -> bool:
+        """Whether a propagated mask can be believed, by what the object was on the last look."""
+        before = self._sizes.get(name, mask.area)
+        if name in self._suspected or max(before, mask.area) > self._rules.steady * min(before, mask.area):
             return False
-        size = one.mask.area
-        before = self._sizes.get(name, size)
-        if not before <= self._rules.steady * size <= self._rules.steady**2 * before:
+        if main_part(mask.array()) < self._rules.main:
             return False
-        if main_part(one.mask.array()) < self._rules.main:
-            return False
-        self._sizes[name] = size
+        self._sizes[name] = mask.area
         return True
 
-    def _search(self, sight: Sight, there: Mapping[str, Observation]) -> list[MaskedDetection]:
-        known = [one.mask for one in there.values() if one.mask is not None]
-        proposals = propose(self._segmenter, sight.encode(), _union(known), self._rules.proposals)
+    def _search(self, sight: Sight, there: Sequence[Mask], doubtful: Mapping[str, Mask]) -> list[MaskedDetection]:
+        """What is proposed beside what is there: objects in doubt, and new ones as long as there is room."""
+        proposals = propose(self._segmenter, sight.encode(), _union(there), self._rules.proposals)
         room = max(self._rules.most - len(there), 0)
         found = []
         for one in proposals:
-            meets = self._meets(one.mask, sight.seen, there.keys())
+            meets = [name for name, mask in doubtful.items() if mask_iou(one.mask, mask) >= self._rules.same]
             self._suspected.difference_update(meets)
             self._sizes |= dict.fromkeys(meets, one.mask.area)
             if meets or room:
@@ -121,19 +125,9 @@ class Everything:
                 found.append(_detection(one.mask, one.score))
         return found
 
-    def _meets(self, mask: Mask, seen: Mapping[str, Observation], there: Collection[str]) -> list[str]:
-        """Names of the objects in doubt that a proposal shows."""
-        return [
-            name
-            for name, one in seen.items()
-            if name not in there and one.mask is not None and mask_iou(mask, one.mask) >= self._rules.same
-        ]
-
 
 def _detection(mask: Mask, score: float) -> MaskedDetection:
-    box = mask.solid_box
-    assert box is not None  # of a mask that is not empty
-    return MaskedDetection(box, score, mask=mask)
+    return MaskedDetection(mask.solid_box or (0.0, 0.0, 0.0, 0.0), score, mask=mask)
 
 
 def _union(masks: Sequence[Mask]) -> BoolArray | None:
