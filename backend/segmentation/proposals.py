@@ -42,7 +42,8 @@ class ProposalRules:
         stability: the least IoU of the masks at logits of 1 and -1.
         smallest: the least part of the frame.
         largest: the greatest; what is larger is background.
-        border: so is what has more of its box's outline than this at the frame's border, or spans the frame.
+        border: so is what has more of its box's outline than this at the frame's border, or spans the frame,
+        corner: and what is larger than this and meets two of the frame's sides.
         within: what lies in another mask by more than this part, and
         half: is not more than this of it in size, is its part, and dropped,
         margin: if the whole's quality is not worse by more than this.
@@ -59,6 +60,7 @@ class ProposalRules:
     smallest: float = 0.001
     largest: float = 0.5
     border: float = 0.3
+    corner: float = 0.15
     within: float = 0.9
     half: float = 0.6
     margin: float = 0.15
@@ -185,7 +187,7 @@ def _candidates(
             _Candidate(
                 logits[index].half().cpu().numpy(),
                 mask,
-                part > rules.largest or _is_background(mask, rules.border),
+                part > rules.largest or _is_background(mask, rules),
                 int(best[point]) == place,
                 quality,
                 quality + rules.larger * float(np.log(part)),
@@ -198,14 +200,16 @@ def _count(masks: Tensor) -> Tensor:
     return masks.sum((1, 2)).float()
 
 
-def _is_background(mask: BoolArray, border: float) -> bool:
-    """Whether a mask spans the frame, or too much of its box's outline lies at the frame's border."""
+def _is_background(mask: BoolArray, rules: ProposalRules) -> bool:
+    """Whether a mask is background by how it meets the frame's border."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
     if height == mask.shape[0] or width == mask.shape[1]:
         return True
-    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
-    return bool(sum(int(edge.sum()) for edge in edges) > border * 2 * (height + width))
+    met = [int(edge.sum()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
+    if np.count_nonzero(met) > 1 and mask.mean() > rules.corner:
+        return True
+    return bool(sum(met) > rules.border * 2 * (height + width))
 
 
 def _distinct(found: Iterable[_Candidate]) -> list[_Candidate]:
