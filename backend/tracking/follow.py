@@ -135,7 +135,7 @@ class Follower:
         """Results of frames that are told otherwise now, and at last that of this frame."""
         found = [self._propagate(self._propagator, frame, image, wanted)]
         if self._guard is not None:
-            found = self._guard.watch(self._propagator, frame, image, found[0])
+            found = self._guard.watch(self._propagator, frame, image, self._encode(frame, image), found[0])
         self._missing = (self._missing - wanted) | _absent(found[-1])
         return found
 

@@ -1,10 +1,11 @@
 """Watches that objects which are propagated together keep their identities.
 
 A propagator knows objects by their places and by what memory holds of them; where two of them cross, it may go on with
-each under the other's name, and what it finds after an absence may be somebody else. What objects look like, as an
-embedder says it, tells: two that met are compared with what they looked like before once they are apart, and one that
-comes back is compared with what it looked like before it went. The paper's tracker (MASA, Li et al., CVPR 2024) has no
-masks to put right; the rules are ours, and measured in ``docs/association.md``.
+each under the other's name, what it finds after an absence may be somebody else, and what comes back changed it may not
+find at all. What objects look like, as an embedder says it, tells: two that met are compared with what they looked like
+before once they are apart; one that comes back is compared with what it looked like before it went; and one that stays
+away is looked for among what the segmenter proposes. The paper's tracker (MASA, Li et al., CVPR 2024) has no masks to
+put right; the rules are ours, and measured in ``docs/association.md``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import torch
 from torch import Tensor
 
 from backend.association.identity import Gallery, same, swapped
-from backend.propagation.propagator import Propagator
+from backend.propagation.propagator import FrameEncoding, Propagator
 from backend.tracking.looks import Looks
+from backend.tracking.seek import Propose, Seeker
 from backend.tracking.swaps import generalised_iou
 from backend.tracks import BoolArray, Box, FrameResult, ImageArray, Mask, Observation
 
@@ -84,21 +86,31 @@ class Guard:
         looks: what tells objects apart.
         encode: encodes a frame for the embedder, or recalls its encoding.
         fps: frames per second.
+        propose: finds what may be an object that is away; by default nobody looks for these.
         rules: when looks count, and what they decide.
     """
 
-    def __init__(self, looks: Looks, encode: Encode, fps: float, rules: GuardRules | None = None) -> None:
+    def __init__(
+        self,
+        looks: Looks,
+        encode: Encode,
+        fps: float,
+        propose: Propose | None = None,
+        rules: GuardRules | None = None,
+    ) -> None:
+        self._propose = propose
         self._looks = looks
         self._encode = encode
         self._fps = fps
         self._rules = rules or GuardRules()
         self._galleries: dict[str, Gallery] = {}
         self._absent: set[str] = set()
+        self._seeker = None if propose is None else Seeker(propose, self._embed, looks.calibration)
         self._contacts: dict[tuple[str, str], _Contact] = {}
 
     def fork(self) -> Guard:
         """Another one that knows what objects look like so far, for another pass."""
-        other = Guard(self._looks, self._encode, self._fps, self._rules)
+        other = Guard(self._looks, self._encode, self._fps, self._propose, self._rules)
         other._galleries = {name: copy.copy(gallery) for name, gallery in self._galleries.items()}
         return other
 
@@ -123,21 +135,27 @@ class Guard:
     def cut(self) -> None:
         """Nothing is where it was: whatever is found next has come back."""
         self._absent |= self._galleries.keys()
+        if self._seeker is not None:
+            self._seeker.cut(self._galleries.keys())
         self._contacts.clear()
 
-    def watch(self, propagator: Propagator, frame: int, image: ImageArray, result: FrameResult) -> list[FrameResult]:
+    def watch(
+        self, propagator: Propagator, frame: int, image: ImageArray, encoding: FrameEncoding, result: FrameResult
+    ) -> list[FrameResult]:
         """Look at what a propagator found on a frame, and put right, in it too, what is wrong with the identities.
 
         Args:
             propagator: the one that found it.
             frame: the frame's index.
             image: RGB ``uint8 (H, W, 3)``.
+            encoding: what the propagator stepped with.
             result: the frame's.
 
         Returns:
             what replaces it, the last of them for this frame; others, for frames told before, come first.
         """
         result = self._check_returns(propagator, frame, image, result)
+        result = self._search(propagator, frame, image, encoding, result)
         seen = {one.object_id: one for one in result.observations}
         boxes = {name: box for name, one in seen.items() if (box := one.box) is not None}
         touching = self._meet(frame, seen, boxes)
@@ -165,6 +183,26 @@ class Guard:
         for one in result.observations:
             (self._absent.discard if one.present else self._absent.add)(one.object_id)
         return result
+
+    def _search(
+        self, propagator: Propagator, frame: int, image: ImageArray, encoding: FrameEncoding, result: FrameResult
+    ) -> FrameResult:
+        """Look for objects that are away among what the segmenter proposes."""
+        if self._seeker is None:
+            return result
+        away = [one.object_id for one in result.observations if not one.present]
+        found = self._seeker.seek(
+            frame,
+            frame / self._fps,
+            image,
+            {name: self._gallery(name) for name in away},
+            [one.mask for one in result.observations if one.mask is not None],
+        )
+        regions = {name: one.mask.array() for name, one in found.items() if one.mask is not None}
+        if regions:
+            propagator.expect(encoding, regions)
+            self._absent -= found.keys()
+        return FrameResult(frame, tuple(found.get(one.object_id, one) for one in result.observations))
 
     def _meet(self, frame: int, seen: Mapping[str, Observation], boxes: Mapping[str, Box]) -> set[str]:
         """Note which objects touch, and what was found of those that did; returns those that touch another one."""

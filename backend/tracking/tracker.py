@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
+from backend.segmentation.proposals import propose
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.appearance import AppearanceMatcher
 from backend.tracking.detected import DetectionFollower
@@ -24,7 +25,7 @@ from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, take_turns
 from backend.tracking.refine import Refiner, RefineRules
 from backend.tracking.stretches import Before, find_stretches
-from backend.tracks import BoolArray, Detection, Direction, FrameResult, Mask, Observation, Prompt
+from backend.tracks import BoolArray, Detection, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, check_index
 
@@ -192,7 +193,7 @@ class VideoTracker:
         loose: dict[int, set[str]] = {}
         learnt: set[str] = set()
         known = {frame: _known(frame, prompts, before) for frame, prompts in marked.items()}
-        guard = None if self._looks is None else Guard(self._looks, encoders.looking(self._looks.encoder), video.fps)
+        guard = self._guard(video, encoders)
         # What is known helps to make out what is new.
         for frame in sorted(marked, key=lambda frame: (len(known[frame]) < len(marked[frame]), frame)):
             if cancelled():
@@ -244,6 +245,15 @@ class VideoTracker:
             yield from fusion.settle()
         if refiner is not None:
             refiner.report()
+
+    def _guard(self, video: Frames, encoders: Encoders) -> Guard | None:
+        if self._looks is None:
+            return None
+
+        def find(frame: int, image: ImageArray, taken: BoolArray) -> list[Mask]:
+            return [one.mask for one in propose(self._segmenter, encoders.segmenting(frame, image), taken)]
+
+        return Guard(self._looks, encoders.looking(self._looks.encoder), video.fps, find)
 
     def _matcher(self) -> Matcher:
         looks = self._looks

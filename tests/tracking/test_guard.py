@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from backend.association.identity import Calibration
 from backend.propagation.propagator import Propagator
 from backend.tracking.guard import Guard
 from backend.tracking.looks import Looks
+from backend.tracking.seek import Propose
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
+from support.colours import COLOURS, Colours, Places, picture, square
 
 FPS = 10.0
-SIZE = (40, 120)
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-COLOURS = {"a": RED, "b": GREEN, "c": BLUE}
-Places = Mapping[str, int | None]  # where squares begin, from the left; None: not to be seen
-
-
-class Colours:
-    """An embedder."""
-
-    dimensions = 3
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def embed(self, encoding: ImageArray, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
-        assert masks is not None
-        self.asked += len(masks)
-        found = [encoding[mask].mean(0) + 1 for mask in masks if mask is not None]
-        return torch.tensor(np.array(found), dtype=torch.float32)
 
 
 class Told:
@@ -47,26 +28,16 @@ class Told:
     def deny(self, names: Collection[str]) -> None:
         self.log.append(("deny", *sorted(names)))
 
+    def expect(self, encoding: Any, regions: Mapping[str, BoolArray]) -> None:
+        assert encoding == "encoded"
+        self.log.append(("expect", *((name, int(np.flatnonzero(mask.any(0))[0])) for name, mask in regions.items())))
+
     def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
         self.log.append(("exchange", one, other, *sorted(frames)))
 
     @property
     def as_propagator(self) -> Propagator:
         return cast(Propagator, self)
-
-
-def square(left: int) -> BoolArray:
-    mask = np.zeros(SIZE, bool)
-    mask[10:20, left : left + 10] = True
-    return mask
-
-
-def picture(places: Places) -> ImageArray:
-    image = np.full((*SIZE, 3), 90, np.uint8)
-    for name, left in places.items():
-        if left is not None:
-            image[square(left)] = COLOURS[name]
-    return image
 
 
 def result(frame: int, places: Places, score: float = 0.9) -> FrameResult:
@@ -80,16 +51,19 @@ def result(frame: int, places: Places, score: float = 0.9) -> FrameResult:
 class Run:
     """Objects as they are, and as they are told; what the guard makes of that, the last of each frame."""
 
-    def __init__(self, first: Places, slope: float = 30.0) -> None:
-        looks = Looks(Colours(), Calibration(middle=0.7, slope=slope, swap=slope))
-        self.guard = Guard(looks, lambda frame, image: image, FPS)
-        self.guard.teach(0, picture(first), {name: square(left) for name, left in first.items() if left is not None})
+    def __init__(self, first: Places, propose: Propose | None = None, **colours: tuple[int, int, int]) -> None:
+        looks = Looks(Colours(), Calibration(middle=0.7, slope=30.0, swap=30.0))
+        self.colours = {**COLOURS, **colours}
+        self.guard = Guard(looks, lambda frame, image: image, FPS, propose)
+        self.guard.teach(
+            0, picture(first, self.colours), {name: square(left) for name, left in first.items() if left is not None}
+        )
         self.propagator = Told()
         self.found: dict[int, dict[str, Observation]] = {}
 
     def step(self, frame: int, true: Places, told: Places | None = None, score: float = 0.9) -> None:
         given = result(frame, true if told is None else told, score)
-        answers = self.guard.watch(self.propagator.as_propagator, frame, picture(true), given)
+        answers = self.guard.watch(self.propagator.as_propagator, frame, picture(true, self.colours), "encoded", given)
         assert answers[-1].frame == frame
         for one in answers:
             names = [observation.object_id for observation in one.observations]
@@ -151,21 +125,9 @@ def test_who_took_the_place_of_one_that_is_gone_is_called_by_its_name() -> None:
 
 def test_twins_cannot_be_told_apart_and_are_doubted() -> None:
     """Nothing is exchanged; scores fall from the crossing on, and not before."""
-    run = Run(crossing(0))
-    colours = {"a": (200, 40, 40), "b": (210, 40, 40)}
-    run.guard = Guard(Looks(Colours(), Calibration(0.7, 30.0, 30.0)), lambda frame, image: image, FPS)
-
-    def twins(places: Places) -> ImageArray:
-        image = np.full((*SIZE, 3), 90, np.uint8)
-        for name, left in places.items():
-            image[square(cast(int, left))] = colours[name]
-        return image
-
-    run.guard.teach(0, twins(crossing(0)), {name: square(cast(int, left)) for name, left in crossing(0).items()})
+    run = Run(crossing(0), a=(200, 40, 40), b=(210, 40, 40))
     for frame in range(1, 16):
-        at = crossing(min(frame, 10))
-        for one in run.guard.watch(run.propagator.as_propagator, frame, twins(at), result(frame, at)):
-            run.found[one.frame] = {observation.object_id: observation for observation in one.observations}
+        run.step(frame, crossing(min(frame, 10)))
     assert run.propagator.log == []
     scores = {frame: found["a"].score for frame, found in run.found.items()}
     assert all(scores[frame] == 0.9 for frame in range(1, 5))
@@ -208,7 +170,7 @@ def test_passes_learn_by_themselves() -> None:
     for frame in range(1, 8):
         run.step(frame, {"c": 10}, {"a": 10})  # it turned blue, little by little, as far as this pass knows
     other.cut()
-    (answer,) = other.watch(run.propagator.as_propagator, 8, picture({"c": 10}), result(8, {"a": 10}))
+    (answer,) = other.watch(run.propagator.as_propagator, 8, picture({"c": 10}), "encoded", result(8, {"a": 10}))
     assert not answer.observations[0].present
     run.guard.cut()
     run.step(8, {"c": 10}, {"a": 10})
@@ -222,3 +184,19 @@ def test_doubtful_masks_are_not_looked_at(score: float) -> None:
     asked = embedder.asked
     run.step(3, {"a": 10}, score=score)
     assert embedder.asked - asked == (score > 0.5)
+
+
+def test_what_stays_away_is_found_among_what_is_proposed() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def propose(frame: int, image: ImageArray, taken: BoolArray) -> list[Mask]:
+        asked.append((frame, int(taken.sum())))
+        return [Mask.from_array(square(left)) for left in (70, 100)]
+
+    run = Run({"a": 10, "b": 40}, propose)
+    for frame in range(1, 9):
+        run.step(frame, {"a": 100, "b": 40, "c": 70}, {"a": None, "b": 40})
+    assert asked == [(6, 100)]  # half a second after it was first missed; b's square is taken
+    assert run.propagator.log == [("expect", ("a", 100))]
+    assert run.places(6) == {"a": 100, "b": 40}
+    assert run.found[6]["a"].score > 0.9

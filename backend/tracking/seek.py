@@ -1,0 +1,100 @@
+"""Looks for objects that are away among what the segmenter proposes, by what they look like.
+
+Memory finds an object again that looks as it did; one that turned round meanwhile, or that memory has confused with
+what hid it, is found by its looks (as MASA's embeddings find it among a detector's boxes; Li et al., CVPR 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backend.association.assignment import assign
+from backend.association.identity import Calibration, Gallery, same
+from backend.tracks import BoolArray, Box, ImageArray, Mask, Observation
+
+Propose = Callable[[int, ImageArray, BoolArray], Sequence[Mask]]
+"""A frame, and where there is nothing to look for, ``bool (H, W)`` -> masks of what looks like an object."""
+
+Embed = Callable[[int, ImageArray, Mapping[str, tuple[Box, BoolArray]]], Mapping[str, Tensor]]
+"""A frame, and boxes and masks on it -> what each looks like."""
+
+
+@dataclass(frozen=True)
+class SeekRules:
+    """When objects are looked for, and what is taken for one.
+
+    Attributes:
+        every: seconds from one look to the next;
+        first: from an object's disappearance to the first one. Memory may find it sooner.
+        least: probability.
+    """
+
+    every: float = 1.0
+    first: float = 0.5
+    least: float = 0.7
+
+
+class Seeker:
+    """Looks for objects in one pass over a video.
+
+    Args:
+        propose: what may be one.
+        embed: what it looks like.
+        calibration: what the embedder's similarities mean.
+        rules: when, and what is taken for an object.
+    """
+
+    def __init__(
+        self, propose: Propose, embed: Embed, calibration: Calibration, rules: SeekRules | None = None
+    ) -> None:
+        self._propose = propose
+        self._embed = embed
+        self._calibration = calibration
+        self._rules = rules or SeekRules()
+        # When each object that is away was looked for, and how long to wait from then on.
+        self._waits: dict[str, tuple[float, float]] = {}
+
+    def cut(self, names: Collection[str]) -> None:
+        """The picture has changed altogether: look for objects at once."""
+        self._waits = dict.fromkeys(names, (0.0, 0.0))
+
+    def seek(
+        self, frame: int, second: float, image: ImageArray, away: Mapping[str, Gallery], present: Sequence[Mask]
+    ) -> dict[str, Observation]:
+        """Look for objects, if it is time.
+
+        Args:
+            frame: its index.
+            second: when it is shown.
+            image: RGB ``uint8 (H, W, 3)``.
+            away: what those look like that are not to be seen, by name.
+            present: the masks of those that are.
+
+        Returns:
+            those that were found; the score is the probability that it is they.
+        """
+        waits = {name: self._waits.get(name, (second, self._rules.first)) for name in away}
+        due = [name for name, (since, wait) in waits.items() if abs(second - since) >= wait and len(away[name])]
+        self._waits = waits | dict.fromkeys(due, (second, self._rules.every))
+        if not due:
+            return {}
+        taken = np.zeros(image.shape[:2], bool)
+        for mask in present:
+            taken |= mask.array()
+        proposed = {str(number): mask for number, mask in enumerate(self._propose(frame, image, taken))}
+        shown = {key: (box, mask.array()) for key, mask in proposed.items() if (box := mask.solid_box) is not None}
+        looks = self._embed(frame, image, shown)
+        if not looks:
+            return {}
+        keys, views = list(looks), torch.stack(list(looks.values()))
+        alike = torch.stack([same(away[name], views, self._calibration) for name in due]).cpu().numpy()
+        pairs = assign(alike.astype(np.float64), self._rules.least)
+        return {
+            due[row]: Observation(due[row], frame, proposed[keys[column]], float(alike[row, column]))
+            for row, column in pairs
+        }

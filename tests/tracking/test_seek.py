@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from backend.association.identity import Calibration, Gallery
+from backend.tracking.seek import Seeker, SeekRules
+from backend.tracks import BoolArray, Box, ImageArray, Mask
+from support.colours import Colours, Places, picture, square
+
+CALIBRATION = Calibration(middle=0.7, slope=30.0, swap=30.0)
+
+
+def embed(frame: int, image: ImageArray, shown: Mapping[str, tuple[Box, BoolArray]]) -> dict[str, Tensor]:
+    if not shown:
+        return {}
+    boxes = torch.tensor([box for box, _ in shown.values()])
+    return dict(zip(shown, Colours().embed(image, boxes, [mask for _, mask in shown.values()]), strict=True))
+
+
+def gallery(name: str) -> Gallery:
+    known = Gallery()
+    (view,) = embed(0, picture({name: 0}), {name: ((0.0, 0.0, 1.0, 1.0), square(0))}).values()
+    known.add(0.0, view, lasting=True)
+    return known
+
+
+class Room:
+    """A seeker to which the squares of a picture are proposed."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.there: Places = {}
+        self.seeker = Seeker(self._propose, embed, CALIBRATION, SeekRules(every=1.0, first=0.5))
+
+    def seek(self, frame: int, there: Places, *away: str) -> dict[str, int]:
+        """At 10 frames a second; where objects were found."""
+        self.there = there
+        known = {name: gallery(name) for name in away}
+        found = self.seeker.seek(frame, frame / 10, picture(there), known, [])
+        for name, one in found.items():
+            assert (one.object_id, one.frame, one.human) == (name, frame, False)
+            assert 0.7 <= one.score <= 1
+        return {name: int(one.box[0]) for name, one in found.items() if one.box is not None}
+
+    def _propose(self, frame: int, image: ImageArray, taken: BoolArray) -> list[Mask]:
+        self.asked.append(frame)
+        return [Mask.from_array(square(left)) for left in self.there.values() if left is not None]
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
+def test_it_looks_now_and_then(step: int) -> None:
+    room = Room()
+    for frame in range(40):
+        room.seek(100 + step * frame, {}, "a")
+    assert room.asked == [100 + step * frame for frame in (5, 15, 25, 35)]
+
+
+def test_each_object_is_the_proposal_that_looks_like_it() -> None:
+    room = Room()
+    room.seek(0, {}, "a", "b")
+    assert room.seek(5, {"c": 20, "b": 50, "a": 80}, "a", "b") == {"a": 80, "b": 50}
+
+
+def test_what_looks_like_nobody_is_nobody() -> None:
+    room = Room()
+    room.seek(0, {}, "a")
+    assert room.seek(5, {"c": 20, "b": 50}, "a") == {}
+
+
+def test_no_proposal_shows_two_objects() -> None:
+    room = Room()
+    room.seeker.cut(["a", "b"])
+    known = {"a": gallery("a"), "b": gallery("a")}
+    room.there = {"a": 30}
+    assert len(room.seeker.seek(0, 0.0, picture(room.there), known, [])) == 1
+
+
+def test_after_a_cut_it_looks_at_once() -> None:
+    room = Room()
+    room.seeker.cut(["a"])
+    assert room.seek(3, {"a": 30}, "a") == {"a": 30}
+
+
+def test_one_that_came_back_is_waited_for_anew() -> None:
+    room = Room()
+    for frame in range(4):
+        room.seek(frame, {}, "a")
+    room.seek(4, {}, "b")
+    for frame in range(5, 9):
+        room.seek(frame, {}, "a")
+    assert room.asked == []
+
+
+def test_an_object_that_was_never_seen_is_not_looked_for() -> None:
+    room = Room()
+    room.seeker.cut(["a"])
+    assert room.seeker.seek(0, 0.0, picture({}), {"a": Gallery()}, []) == {}
+    assert room.asked == []
