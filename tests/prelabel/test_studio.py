@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
 from backend import __version__
 from backend.__main__ import main
@@ -17,11 +15,9 @@ from backend.cli import prelabel
 from backend.demo.clip import Actor, Scene
 from backend.demo.project import Clip, Project, make_project
 from backend.demo.studio import Studio
-from backend.model import Keytrack
-from backend.service.app import create_app
-from backend.settings import load_settings
 from support.choices import LITE
 from support.fake_tracker import PATIENCE, FakeTracker
+from support.studio import serving
 
 pytestmark = pytest.mark.slow
 
@@ -47,16 +43,8 @@ def tracker() -> FakeTracker:
 @pytest.fixture
 def served(studio: Studio, tracker: FakeTracker, tmp_path: Path) -> Iterator[str]:
     """This backend with a fake tracker behind it; its address."""
-    settings = load_settings(data_dir=tmp_path, label_studio_url=studio.url, label_studio_token=studio.account.token)
-    keytrack = Keytrack(settings, lambda: tracker, LITE)
-    server = make_server("127.0.0.1", 0, create_app(keytrack), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    keytrack.stop()
-    server.shutdown()
-    thread.join()
-    keytrack.close()
+    with serving(studio, tmp_path, lambda: tracker) as url:
+        yield url
 
 
 def make(studio: Studio, backend: str, clip: Path, title: str) -> Project:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.clips import coded_frames, make_clip
-from support.fake_tracker import PATIENCE, Call, FakeTracker
+from support.fake_tracker import PATIENCE, FakeTracker, Uneven
 from support.service import (
     ALL,
     DRAWN,
@@ -32,23 +31,6 @@ from support.service import (
 )
 
 Start = Callable[..., Service]
-
-
-class Uneven(FakeTracker):
-    """Its boxes breathe, so that no keyframe is like another."""
-
-    def _observe(self, call: Call, name: str, frame: int, video: Any) -> Any:
-        boxes = call.boxes_of(name)
-        grown = [
-            type(prompt)(
-                prompt.object_id,
-                prompt.frame,
-                (*prompt.box[:3], prompt.box[3] + (7 * frame % 11 if frame not in boxes else 0)),
-            )
-            for prompt in call.prompts
-            if prompt.object_id == name and prompt.box is not None
-        ]
-        return super()._observe(Call(grown, call.direction), name, frame, video)
 
 
 def without(item: Item, *frames: int) -> Item:

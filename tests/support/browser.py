@@ -23,8 +23,13 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PAINTING = 300  # milliseconds from a frame's arrival to its picture; only screenshots depend on it
+DRAG_STEPS = 8
 FRAME_STEP = 16  # pixels between two frames on the timeline
 VIDEO = "Htx.annotationStore.selected.names.get('video')"
+HISTORY = "Htx.annotationStore.selected.history.undoIdx"
+SEQUENCE = "JSON.stringify(Htx.annotationStore.selected.regions.find(one => one.cleanId === id).sequence)"
+# The buttons of the timeline that have no name: zoom, then these two.
+KEYFRAME_BUTTON, SPAN_BUTTON = 1, 2
 REGIONS = """() => Htx.annotationStore.selected.regions.map(region => ({
     id: region.cleanId, labels: region.labels.filter(label => label !== 'Track'), selected: region.selected,
     score: region.score ?? null, note: region.meta?.text ?? [],
@@ -100,12 +105,56 @@ class LabelingPage:
         start, end = self._on_screen(box[0], box[1]), self._on_screen(box[2], box[3])
         self._page.mouse.move(*start)
         self._page.mouse.down()
-        self._page.mouse.move(*end, steps=8)
+        self._page.mouse.move(*end, steps=DRAG_STEPS)
         self._page.mouse.up()
         self._page.wait_for_function(f"() => Htx.annotationStore.selected.regions.length === {before + 1}")
 
     def click_at(self, x: float, y: float) -> None:
         self._page.mouse.click(*self._on_screen(x, y))
+
+    def select(self, region_id: str) -> None:
+        """Click the middle of a region's box, which the frame shows; nothing else may lie over it."""
+        if not any(one["selected"] for one in self.regions() if one["id"] == region_id):
+            self.click_at(*_middle(self._box(region_id)))
+        self._page.wait_for_function(
+            "id => Htx.annotationStore.selected.regions.every(one => one.selected === (one.cleanId === id))",
+            arg=region_id,
+        )
+
+    def unselect(self) -> None:
+        self._page.keyboard.press("Escape")
+        self._page.wait_for_function("() => Htx.annotationStore.selected.regions.every(one => !one.selected)")
+
+    def drag(self, region_id: str, dx: float, dy: float) -> Box:
+        """Move a region's box on the frame that is shown; where it is then."""
+        x, y = _middle(self._box(region_id))
+        return self._pull(region_id, (x, y), (x + dx, y + dy))
+
+    def drag_corner(self, region_id: str, dx: float, dy: float) -> Box:
+        """Pull the lower right corner of the selected region's box on the frame that is shown; the box then."""
+        _, _, x, y = self._box(region_id)
+        return self._pull(region_id, (x, y), (x + dx, y + dy))
+
+    def toggle_keyframe(self, region_id: str) -> None:
+        """Make a keyframe of the selected region on the frame that is shown, or delete the one that is there."""
+        self._toggle(region_id, KEYFRAME_BUTTON)
+
+    def toggle_span(self, region_id: str) -> None:
+        """End, or begin, the selected region's span at its last keyframe up to the frame that is shown."""
+        self._toggle(region_id, SPAN_BUTTON)
+
+    def delete(self, region_id: str) -> None:
+        """Delete the selected region."""
+        self._page.keyboard.press("Backspace")
+        self._page.wait_for_function(
+            "id => Htx.annotationStore.selected.regions.every(one => one.cleanId !== id)", arg=region_id
+        )
+
+    def undo(self) -> None:
+        """One step back; a drag is as many as the mouse has moved in."""
+        step = self._page.evaluate(f"() => {HISTORY}")
+        self._page.keyboard.press("Control+z")
+        self._page.wait_for_function(f"step => {HISTORY} < step", arg=step)
 
     def press_track(self) -> dict[str, Any]:
         """Press t, and give what the browser sent; the reply is in the page when this returns."""
@@ -161,6 +210,34 @@ class LabelingPage:
     def screenshot(self, path: Path) -> None:
         self._page.screenshot(path=path)
 
+    def _box(self, region_id: str) -> Box:
+        frame, size = self._page.evaluate(f"() => [{VIDEO}.frame, {VIDEO}.ref.current.videoDimensions]")
+        box = self.shown_box(region_id, frame, size["width"], size["height"])
+        assert box is not None, f"{region_id} is not shown on frame {frame}"
+        return box
+
+    def _pull(self, region_id: str, start: tuple[float, float], end: tuple[float, float]) -> Box:
+        """Drag from one point of the video to another, by which a region's box changes."""
+        before = self._sequence(region_id)
+        self._page.mouse.move(*self._on_screen(*start))
+        self._page.mouse.down()
+        self._page.mouse.move(*self._on_screen(*end), steps=DRAG_STEPS)
+        self._page.mouse.up()
+        self._until_it_differs(region_id, before)
+        return self._box(region_id)
+
+    def _toggle(self, region_id: str, button: int) -> None:
+        before = self._sequence(region_id)
+        self._page.locator(".lsf-timeline-controls button:not([aria-label])").nth(button).click()
+        self._until_it_differs(region_id, before)
+
+    def _sequence(self, region_id: str) -> str:
+        found: str = self._page.evaluate(f"id => {SEQUENCE}", region_id)
+        return found
+
+    def _until_it_differs(self, region_id: str, before: str) -> None:
+        self._page.wait_for_function(f"([id, before]) => {SEQUENCE} !== before", arg=[region_id, before])
+
     def _on_screen(self, x: float, y: float) -> tuple[float, float]:
         """A point of the video as a point of the window."""
         scale = self._page.evaluate(
@@ -173,3 +250,7 @@ class LabelingPage:
             }}"""
         )
         return scale["x"] + x * scale["zoom"], scale["y"] + y * scale["zoom"]
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2

@@ -208,6 +208,23 @@ class FakeTracker:
         return Observation(name, frame, Mask.from_array(mask) if mask.any() else None, score, human)
 
 
+class Uneven(FakeTracker):
+    """Its boxes breathe, so that no keyframe is like another."""
+
+    def _observe(self, call: Call, name: str, frame: int, video: VideoReader) -> Observation:
+        boxes = call.boxes_of(name)
+        grown = [
+            Prompt(
+                prompt.object_id,
+                prompt.frame,
+                (*prompt.box[:3], prompt.box[3] + (7 * frame % 11 if frame not in boxes else 0)),
+            )
+            for prompt in call.prompts
+            if prompt.object_id == name and prompt.box is not None
+        ]
+        return super()._observe(Call(grown, call.direction), name, frame, video)
+
+
 def _reach(boxes: Mapping[int, Box], direction: Direction, first: int, last: int) -> range:
     first = min(boxes) if direction == "forward" else first
     last = max(boxes) if direction == "backward" else last

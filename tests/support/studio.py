@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from werkzeug.serving import make_server
 
 from backend.demo.project import Clip, Project, demo_clips, make_project
 from backend.demo.studio import STUDIO_SETTINGS, Studio
+from backend.model import Keytrack
+from backend.service.app import create_app
+from backend.service.engine import Tracker
 from backend.settings import load_settings
+from support.choices import LITE
 from support.require import unavailable
 
 
@@ -43,3 +51,22 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
 def project(studio: Studio, clips: dict[str, Clip]) -> Project:
     """The demo's project."""
     return make_project(studio.client, studio.backend_url, list(clips.values()))
+
+
+@contextmanager
+def serving(studio: Studio, directory: Path, tracker: Callable[[], Tracker], **settings: Any) -> Iterator[str]:
+    """Another backend for that Label Studio, in this process, with any tracker behind it; its address."""
+    chosen = load_settings(
+        data_dir=directory, label_studio_url=studio.url, label_studio_token=studio.account.token, **settings
+    )
+    keytrack = Keytrack(chosen, tracker, LITE)
+    server = make_server("127.0.0.1", 0, create_app(keytrack), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        keytrack.stop()
+        server.shutdown()
+        thread.join()
+        keytrack.close()
