@@ -29,14 +29,35 @@ class SeekRules:
     """When objects are looked for, and what is taken for one.
 
     Attributes:
-        every: seconds from one look to the next;
-        first: from an object's disappearance to the first one. Memory may find it sooner.
+        first: seconds from an object's disappearance to the first look. Memory may find it sooner.
+        every: seconds from one look to the next, at least;
+        share: or this part of the time that it is away by then,
+        seldom: and no more than that.
         least: probability.
     """
 
-    every: float = 1.0
-    first: float = 0.5
+    first: float = 0.25
+    every: float = 0.4
+    share: float = 0.3
+    seldom: float = 2.0
     least: float = 0.7
+
+    def wait(self, away: float) -> float:
+        """Seconds to the next look, by those that an object is away."""
+        return min(max(self.every, self.share * away), self.seldom)
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """``gone`` and ``since`` are seconds: when an object disappeared, and when it was looked for last."""
+
+    gone: float
+    since: float
+    wait: float
+
+    def is_over(self, second: float) -> bool:
+        """Whether it is time for a look; rounding must not make it a frame later."""
+        return abs(second - self.since) >= self.wait - 1e-6
 
 
 class Seeker:
@@ -56,12 +77,11 @@ class Seeker:
         self._embed = embed
         self._calibration = calibration
         self._rules = rules or SeekRules()
-        # When each object that is away was looked for, and how long to wait from then on.
-        self._waits: dict[str, tuple[float, float]] = {}
+        self._waits: dict[str, _Wait] = {}
 
     def cut(self, names: Collection[str]) -> None:
         """The picture has changed altogether: look for objects at once."""
-        self._waits = dict.fromkeys(names, (0.0, 0.0))
+        self._waits = {name: _Wait(0.0, 0.0, 0.0) for name in names}
 
     def seek(
         self, frame: int, second: float, image: ImageArray, away: Mapping[str, Gallery], present: Sequence[Mask]
@@ -78,9 +98,13 @@ class Seeker:
         Returns:
             those that were found; the score is the probability that it is they.
         """
-        waits = {name: self._waits.get(name, (second, self._rules.first)) for name in away}
-        due = [name for name, (since, wait) in waits.items() if abs(second - since) >= wait and len(away[name])]
-        self._waits = waits | dict.fromkeys(due, (second, self._rules.every))
+        rules = self._rules
+        waits = {name: self._waits.get(name, _Wait(second, second, rules.first)) for name in away}
+        due = [name for name, one in waits.items() if one.is_over(second) and len(away[name])]
+        for name in due:
+            gone = waits[name].gone if waits[name].wait else second  # after a cut it did not go
+            waits[name] = _Wait(gone, second, rules.wait(abs(second - gone)))
+        self._waits = waits
         if not due:
             return {}
         taken = np.zeros(image.shape[:2], bool)

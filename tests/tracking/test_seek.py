@@ -34,7 +34,7 @@ class Room:
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.there: Places = {}
-        self.seeker = Seeker(self._propose, embed, CALIBRATION, SeekRules(every=1.0, first=0.5))
+        self.seeker = Seeker(self._propose, embed, CALIBRATION, SeekRules(first=0.5, every=1.0, share=0.5, seldom=1.5))
 
     def seek(self, frame: int, there: Places, *away: str) -> dict[str, int]:
         """At 10 frames a second; where objects were found."""
@@ -52,11 +52,12 @@ class Room:
 
 
 @pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
-def test_it_looks_now_and_then(step: int) -> None:
+def test_it_looks_ever_more_seldom(step: int) -> None:
     room = Room()
-    for frame in range(40):
+    for frame in range(80):
         room.seek(100 + step * frame, {}, "a")
-    assert room.asked == [100 + step * frame for frame in (5, 15, 25, 35)]
+    # After half a second, then after one, at two and a half seconds after half of that, and then no more seldom.
+    assert room.asked == [100 + step * frame for frame in (5, 15, 25, 38, 53, 68)]
 
 
 def test_each_object_is_the_proposal_that_looks_like_it() -> None:
