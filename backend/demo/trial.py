@@ -15,7 +15,7 @@ from backend.labelstudio.regions import NOTE
 from backend.tracks import Box, Direction
 
 Say = Callable[[str], None]
-STOPPED = ", then stopped: "
+FAILED = ("not tracked: ", "stopped after frames ")  # how notes.problem begins
 PRESS_SECONDS = 600.0  # a track that is not complete after this long is not going to be
 
 
@@ -124,4 +124,4 @@ def is_complete(region: Region) -> bool:
 
 def has_failed(region: Region) -> bool:
     """Whether pressing again is not going to help."""
-    return any(note.startswith("not tracked: ") or STOPPED in note for note in backend_notes(region))
+    return any(note.startswith(FAILED) for note in backend_notes(region))

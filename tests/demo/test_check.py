@@ -9,6 +9,10 @@ import pytest
 from backend.demo.check import judge, shown_boxes, write_contact_sheet
 from backend.demo.project import Clip
 from backend.demo.trial import Press, Trial, has_failed, is_complete
+from backend.labelstudio.regions import NOTE
+from backend.service import notes
+from backend.service.records import StoredFrame
+from backend.service.timeline import Timeline
 from backend.video.clock import FrameClock
 from backend.video.writer import VideoWriter
 
@@ -98,8 +102,6 @@ def test_boxes_are_shown_as_label_studio_shows_them(clip):
         (["Keytrack: tracked 1-75"], True, False),
         (["a remark\nKeytrack: tracked 1-40, absent 41-75, 2 doubtful frames"], True, False),
         (["Keytrack: tracking: frames 1-12 of 75 done, press t again for more"], False, False),
-        (["Keytrack: tracked 1-12 of 75, then stopped: the video is damaged"], False, True),
-        (["Keytrack: not tracked: the video is damaged"], False, True),
         (["tracked 1-75, says the annotator"], False, False),
         ([], False, False),
     ],
@@ -107,6 +109,14 @@ def test_boxes_are_shown_as_label_studio_shows_them(clip):
 def test_when_a_track_is_complete(texts, complete, failed):
     region = {"meta": {"text": texts}}
     assert (is_complete(region), has_failed(region)) == (complete, failed)
+
+
+@pytest.mark.parametrize("done", [{}, {4: StoredFrame(1, 0.9, False, None)}])
+def test_a_problem_is_recognised_however_far_the_track_has_come(done):
+    timeline = Timeline(FrameClock(np.arange(FRAMES) / 10, 0.9, 10), (160, 90), tuple(range(FRAMES)), ())
+    note = notes.problem("the video is damaged", done, 1, timeline)
+    region = {"meta": {"text": [f"{NOTE}{note}"]}}
+    assert (is_complete(region), has_failed(region)) == (False, True)
 
 
 def test_the_contact_sheet_shows_both_boxes(clip, tmp_path: Path):
