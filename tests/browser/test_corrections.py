@@ -145,6 +145,17 @@ def test_after_switching_off_the_object_is_looked_for(opened):
     assert min(call.frames) == FIXED_ON
     assert region["note"] == [f"Keytrack: tracked 1-30, absent {FIXED_ON + 1}-25"]
 
+    page.go_to(21)
+    page.toggle_keyframe(drawn["id"])  # what is hidden cannot be dragged
+    page.drag(drawn["id"], 6, 4)
+    back = keyframe(only(page), 21)
+    tracker.absent = frozenset(range(FIXED_ON, 20))
+    page.press_track()
+    region, boxes = only(page), shown(page, drawn)
+    assert [frame for frame in ALL if frame not in boxes] == list(range(FIXED_ON + 1, 21))
+    assert keyframe(region, 21) == back
+    assert keyframe(region, FIXED_ON) == ended
+
 
 def test_a_keyframe_that_is_deleted_leaves_no_trace(opened):
     page = opened(FakeTracker((2, 1)))
