@@ -196,11 +196,16 @@ class Guard:
             frame / self._fps,
             image,
             {name: self._gallery(name) for name in away},
-            [one.mask for one in result.observations if one.mask is not None],
+            {
+                one.object_id: (one.mask, self._gallery(one.object_id))
+                for one in result.observations
+                if one.mask is not None
+            },
         )
         regions = {name: one.mask.array() for name, one in found.items() if one.mask is not None}
         if regions:
-            propagator.expect(encoding, regions)
+            # As if a human had shown it, in this pass: what memory holds did not find it, and would lose it again.
+            propagator.step(frame, encoding, regions, ())
             self._absent -= found.keys()
         return FrameResult(frame, tuple(found.get(one.object_id, one) for one in result.observations))
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from backend.association.assignment import assign
 from backend.association.identity import Calibration, Gallery, same
-from backend.tracks import BoolArray, Box, ImageArray, Mask, Observation
+from backend.tracks import BoolArray, Box, ImageArray, Mask, Observation, mask_iou
 
-Propose = Callable[[int, ImageArray, BoolArray], Sequence[Mask]]
-"""A frame, and where there is nothing to look for, ``bool (H, W)`` -> masks of what looks like an object."""
+Propose = Callable[[int, ImageArray], Sequence[Mask]]
+"""A frame -> masks of what looks like an object."""
 
 Embed = Callable[[int, ImageArray, Mapping[str, tuple[Box, BoolArray]]], Mapping[str, Tensor]]
 """A frame, and boxes and masks on it -> what each looks like."""
@@ -34,6 +34,7 @@ class SeekRules:
         share: or this part of the time that it is away by then,
         seldom: and no more than that.
         least: probability.
+        same: what overlaps an object's mask as much (IoU) is that object, whatever it looks like.
     """
 
     first: float = 0.25
@@ -41,6 +42,7 @@ class SeekRules:
     share: float = 0.3
     seldom: float = 2.0
     least: float = 0.7
+    same: float = 0.5
 
     def wait(self, away: float) -> float:
         """Seconds to the next look, by those that an object is away."""
@@ -84,7 +86,12 @@ class Seeker:
         self._waits = {name: _Wait(0.0, 0.0, 0.0) for name in names}
 
     def seek(
-        self, frame: int, second: float, image: ImageArray, away: Mapping[str, Gallery], present: Sequence[Mask]
+        self,
+        frame: int,
+        second: float,
+        image: ImageArray,
+        away: Mapping[str, Gallery],
+        present: Mapping[str, tuple[Mask, Gallery]],
     ) -> dict[str, Observation]:
         """Look for objects, if it is time.
 
@@ -93,7 +100,7 @@ class Seeker:
             second: when it is shown.
             image: RGB ``uint8 (H, W, 3)``.
             away: what those look like that are not to be seen, by name.
-            present: the masks of those that are.
+            present: masks of those that are, and what they look like: their masks may have taken in what is looked for.
 
         Returns:
             those that were found; the score is the probability that it is they.
@@ -107,17 +114,24 @@ class Seeker:
         self._waits = waits
         if not due:
             return {}
-        taken = np.zeros(image.shape[:2], bool)
-        for mask in present:
-            taken |= mask.array()
-        proposed = {str(number): mask for number, mask in enumerate(self._propose(frame, image, taken))}
-        shown = {key: (box, mask.array()) for key, mask in proposed.items() if (box := mask.solid_box) is not None}
+        proposed = {str(number): mask for number, mask in enumerate(self._propose(frame, image))}
+        shown = {
+            key: (box, mask.array())
+            for key, mask in proposed.items()
+            if (box := mask.solid_box) is not None
+            and all(mask_iou(mask, other) < self._rules.same for other, _ in present.values())
+        }
         looks = self._embed(frame, image, shown)
         if not looks:
             return {}
         keys, views = list(looks), torch.stack(list(looks.values()))
-        alike = torch.stack([same(away[name], views, self._calibration) for name in due]).cpu().numpy()
-        pairs = assign(alike.astype(np.float64), self._rules.least)
+        alike = torch.stack([same(away[name], views, self._calibration) for name in due])
+        known = [same(gallery, views, self._calibration) for _, gallery in present.values() if len(gallery)]
+        if known:
+            alike = torch.where(
+                alike > torch.stack(known).amax(0), alike, 0.0
+            )  # others are more like one that is there
+        pairs = assign(alike.cpu().numpy().astype(np.float64), self._rules.least)
         return {
             due[row]: Observation(due[row], frame, proposed[keys[column]], float(alike[row, column]))
             for row, column in pairs

@@ -250,8 +250,8 @@ class VideoTracker:
         if self._looks is None:
             return None
 
-        def find(frame: int, image: ImageArray, taken: BoolArray) -> list[Mask]:
-            return [one.mask for one in propose(self._segmenter, encoders.segmenting(frame, image), taken)]
+        def find(frame: int, image: ImageArray) -> list[Mask]:
+            return [one.mask for one in propose(self._segmenter, encoders.segmenting(frame, image))]
 
         return Guard(self._looks, encoders.looking(self._looks.encoder), video.fps, find)
 

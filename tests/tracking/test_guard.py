@@ -28,9 +28,11 @@ class Told:
     def deny(self, names: Collection[str]) -> None:
         self.log.append(("deny", *sorted(names)))
 
-    def expect(self, encoding: Any, regions: Mapping[str, BoolArray]) -> None:
+    def step(self, frame: int, encoding: Any, given: Mapping[str, BoolArray], wanted: Collection[str]) -> None:
         assert encoding == "encoded"
-        self.log.append(("expect", *((name, int(np.flatnonzero(mask.any(0))[0])) for name, mask in regions.items())))
+        assert not wanted
+        places = {name: int(np.flatnonzero(mask.any(0))[0]) for name, mask in given.items()}
+        self.log.append(("give", frame, places))
 
     def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
         self.log.append(("exchange", one, other, *sorted(frames)))
@@ -187,16 +189,16 @@ def test_doubtful_masks_are_not_looked_at(score: float) -> None:
 
 
 def test_what_stays_away_is_found_among_what_is_proposed() -> None:
-    asked: list[tuple[int, int]] = []
+    asked: list[int] = []
 
-    def propose(frame: int, image: ImageArray, taken: BoolArray) -> list[Mask]:
-        asked.append((frame, int(taken.sum())))
-        return [Mask.from_array(square(left)) for left in (70, 100)]
+    def propose(frame: int, image: ImageArray) -> list[Mask]:
+        asked.append(frame)
+        return [Mask.from_array(square(left)) for left in (40, 70, 100)]
 
     run = Run({"a": 10, "b": 40}, propose)
     for frame in range(1, 8):
         run.step(frame, {"a": 100, "b": 40, "c": 70}, {"a": None, "b": 40})
-    assert asked == [(4, 100)]  # a quarter of a second after it was first missed; b's square is taken
-    assert run.propagator.log == [("expect", ("a", 100))]
+    assert asked == [4]  # a quarter of a second after it was first missed
+    assert run.propagator.log == [("give", 4, {"a": 100})]
     assert run.places(4) == {"a": 100, "b": 40}
     assert run.found[4]["a"].score > 0.9
