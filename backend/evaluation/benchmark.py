@@ -13,7 +13,7 @@ import torch
 from backend.evaluation.benchmark_report import Case, Clicks, Figure, Measured, Memory
 from backend.evaluation.machine import peak_bytes, resident_bytes
 from backend.evaluation.moving_scene import scene_of
-from backend.evaluation.stages import DECODE, ENCODE, MASKS, MISSING, PROMPTS, SERIALISE, STAGES, THIN
+from backend.evaluation.stages import ASSOCIATE, DECODE, ENCODE, MASKS, PROMPTS, SERIALISE, STAGES, THIN
 from backend.evaluation.stopwatch import REST, Stopwatch
 from backend.evaluation.timed import timed_frames, timed_segmenter, timed_tracker
 from backend.labelstudio.edits import Item
@@ -72,7 +72,7 @@ class Bench:
             peak=peak_bytes(),
             device=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
         )
-        missing = MISSING.get(self.profile, frozenset())
+        missing = {ASSOCIATE} if self.models.looks is None else set()
         return Measured(
             case=self.case,
             wall=self._per_frame(press.wall for press in whole),

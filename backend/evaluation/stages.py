@@ -33,6 +33,3 @@ STAGES: Mapping[str, str] = {
     REST: "rest",
 }
 """What each is called in tables, in the order of the work. They exclude one another."""
-
-MISSING: Mapping[str, frozenset[str]] = {"lite": frozenset({ASSOCIATE}), "full": frozenset({ASSOCIATE})}
-"""Stages that a profile does not have."""

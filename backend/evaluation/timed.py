@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor
 
-from backend.evaluation.stages import CUTS, DECODE, ENCODE, MASKS, PROMPTS, PROPAGATE, REFINE, WAIT
+from backend.association.embedder import Embedder
+from backend.evaluation.stages import ASSOCIATE, CUTS, DECODE, ENCODE, MASKS, PROMPTS, PROPAGATE, REFINE, WAIT
 from backend.evaluation.stopwatch import Stopwatch
 from backend.propagation.propagator import Decoder, FrameEncoder, FrameEncoding, Propagation, Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation, Segmenter
 from backend.tracking.build import Models
+from backend.tracking.looks import Looks
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, ImageArray
 from backend.video.ahead import Ahead, read_ahead
@@ -28,6 +31,7 @@ def timed_tracker(models: Models, cache: EncodingCache, watch: Stopwatch) -> Vid
         cache,
         encoder=None if models.encoder is None else TimedEncoder(models.encoder, watch),
         ahead=timed_ahead(watch),
+        looks=None if models.looks is None else timed_looks(models.looks, watch),
     )
 
 
@@ -39,6 +43,12 @@ def timed_segmenter(segmenter: Segmenter, watch: Stopwatch) -> Segmenter:
 def timed_propagator(propagator: Propagator, watch: Stopwatch) -> Propagator:
     """A propagator on a stopwatch, with all that come of it."""
     return cast(Propagator, TimedPropagator(propagator, watch))
+
+
+def timed_looks(looks: Looks, watch: Stopwatch) -> Looks:
+    """What tells objects apart, on a stopwatch."""
+    encoder = None if looks.encoder is None else TimedEncoder(looks.encoder, watch)
+    return replace(looks, embedder=TimedEmbedder(looks.embedder, watch), encoder=encoder)
 
 
 def timed_frames(frames: Frames, watch: Stopwatch) -> Frames:
@@ -57,6 +67,24 @@ class TimedEncoder:
         """See :meth:`FrameEncoder.encode`."""
         with self._watch.stage(ENCODE):
             return self._inner.encode(image)
+
+
+class TimedEmbedder:
+    """An embedder on a stopwatch."""
+
+    def __init__(self, inner: Embedder, watch: Stopwatch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    @property
+    def dimensions(self) -> int:
+        """See :class:`Embedder`."""
+        return self._inner.dimensions
+
+    def embed(self, encoding: Any, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+        """See :meth:`Embedder.embed`."""
+        with self._watch.stage(ASSOCIATE):
+            return self._inner.embed(encoding, boxes, masks)
 
 
 class TimedSegmenter:

@@ -7,20 +7,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
-from backend.evaluation.stages import CUTS, DECODE, ENCODE, MASKS, PROMPTS, PROPAGATE, REFINE, WAIT
+from backend.association.identity import Calibration
+from backend.evaluation.stages import ASSOCIATE, CUTS, DECODE, ENCODE, MASKS, PROMPTS, PROPAGATE, REFINE, WAIT
 from backend.evaluation.stopwatch import REST, Stopwatch
-from backend.evaluation.timed import timed_ahead, timed_frames, timed_propagator, timed_tracker
+from backend.evaluation.timed import timed_ahead, timed_frames, timed_looks, timed_propagator, timed_tracker
 from backend.propagation.propagator import Cue, Decoder, Encoded, Propagation
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation
 from backend.tracking.build import Models
+from backend.tracking.looks import Looks
 from backend.tracks import BoolArray, ImageArray, Prompt
 from support.fake_rooms import FakePropagator, FakeSegmenter, FakeVideo
 
 BOX = (8.0, 6.0, 40.0, 30.0)
-ENCODING, SEGMENTING, SCALING, STEPPING = 1000.0, 100.0, 10.0, 1.0
+ENCODING, SEGMENTING, SCALING, STEPPING, LOOKING = 1000.0, 100.0, 10.0, 1.0, 7.0
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +56,19 @@ class SlowSegmenter(FakeSegmenter):
     def full_size(self, logits: Tensor, encoding: Encoding) -> Tensor:
         self.clock.now += SCALING
         return super().full_size(logits, encoding)
+
+
+class SlowLooks:
+    """An embedder."""
+
+    dimensions = 2
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def embed(self, encoding: Encoding, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+        self.clock.now += LOOKING
+        return torch.ones((len(boxes), 2))
 
 
 class AskingPropagator(FakePropagator):
@@ -94,6 +110,20 @@ def test_each_part_of_a_track_is_its_own_stage() -> None:
     assert watch.own[REFINE] == SEGMENTING * steps
     assert watch.own[MASKS] == SCALING * (steps + 1)
     assert sum(watch.own.values()) == watch.wall
+
+
+def test_looks_are_a_stage_and_their_own_encoder_is_encoding() -> None:
+    clock = Clock()
+    for own in (False, True):
+        looks = Looks(SlowLooks(clock), Calibration(0.5, 10.0, 10.0), SlowSegmenter(clock) if own else None)
+        with Stopwatch(clock) as watch:
+            timed = timed_looks(looks, watch)
+            encoder = SlowSegmenter(clock) if timed.encoder is None else timed.encoder
+            encoding = encoder.encode(FakeVideo(1).frame(0))
+            assert len(timed.embedder.embed(encoding, torch.ones(3, 4))) == 3
+        assert watch.own[ASSOCIATE] == LOOKING
+        assert watch.own.get(ENCODE, 0.0) == (ENCODING if own else 0.0)
+        assert timed.calibration is looks.calibration
 
 
 class SlowReading:
