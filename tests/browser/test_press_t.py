@@ -1,43 +1,12 @@
 """The main job as an annotator does it, in Chromium against a real Label Studio: draw a box, press t, submit."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from backend.demo.trial import is_complete, opossum_trial, street_trial
+from backend.demo.trial import opossum_trial, street_trial
 from backend.tracks import box_iou
-from support.browser import LabelingPage, browser_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-PRESSES = 100  # at five seconds each, on a slow machine
-
-
-@pytest.fixture
-def shots(tmp_path: Path) -> Path:
-    """Where screenshots go: ``SCREENSHOTS_DIR``, or nowhere in particular."""
-    directory = Path(os.environ.get("SCREENSHOTS_DIR") or tmp_path)
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-@pytest.fixture
-def page(studio):
-    with browser_page() as tab:
-        page = LabelingPage(tab, studio.url)
-        page.sign_in(studio.account)
-        yield page
-
-
-def press_until_complete(page: LabelingPage) -> dict:
-    for _ in range(PRESSES):
-        page.press_track()
-        (region,) = page.regions()
-        if is_complete({"meta": {"text": region["note"]}}):
-            return region
-    pytest.fail(f"not complete after {PRESSES} presses: {region['note']}")
 
 
 def saved_result(studio, task: int) -> list[dict]:
@@ -57,7 +26,7 @@ def test_a_box_and_t_make_a_track(studio, project, clips, page, shots):
     (keyframe,) = drawn["sequence"]
     page.screenshot(shots / "car-drawn.png")
 
-    region = press_until_complete(page)
+    region = page.press_until_complete()
     page.screenshot(shots / "car-tracked.png")
 
     assert region["id"] == drawn["id"]
@@ -98,7 +67,7 @@ def test_a_box_selected_by_a_click_is_tracked_forward(studio, project, clips, pa
     page.choose_direction("forward")
     page.screenshot(shots / "opossum-drawn.png")
 
-    region = press_until_complete(page)
+    region = page.press_until_complete()
     page.screenshot(shots / "opossum-tracked.png")
 
     assert region["labels"] == ["Animal"]

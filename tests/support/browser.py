@@ -10,6 +10,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from backend.demo.studio import Account
+from backend.demo.trial import is_complete
 from backend.tracks import Box
 from support.require import chromium
 
@@ -23,6 +24,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 PAINTING = 300  # milliseconds from a frame's arrival to its picture; only screenshots depend on it
+PRESSES = 100  # at five seconds each, on a slow machine
 DRAG_STEPS = 8
 FRAME_STEP = 16  # pixels between two frames on the timeline
 VIDEO = "Htx.annotationStore.selected.names.get('video')"
@@ -126,13 +128,14 @@ class LabelingPage:
         self._page.wait_for_function("() => Htx.annotationStore.selected.regions.every(one => !one.selected)")
 
     def drag(self, region_id: str, dx: float, dy: float) -> Box:
-        """Move a region's box on the frame that is shown; where it is then."""
+        """Move a region's box on the frame that is shown; the box then."""
         x, y = _middle(self._box(region_id))
         return self._pull(region_id, (x, y), (x + dx, y + dy))
 
-    def drag_corner(self, region_id: str, dx: float, dy: float) -> Box:
-        """Pull the lower right corner of the selected region's box on the frame that is shown; the box then."""
-        _, _, x, y = self._box(region_id)
+    def drag_corner(self, region_id: str, dx: float, dy: float, *, upper_left: bool = False) -> Box:
+        """Pull a corner of the selected region's box on the frame that is shown, by default the lower right one."""
+        x0, y0, x1, y1 = self._box(region_id)
+        x, y = (x0, y0) if upper_left else (x1, y1)
         return self._pull(region_id, (x, y), (x + dx, y + dy))
 
     def toggle_keyframe(self, region_id: str) -> None:
@@ -173,6 +176,15 @@ class LabelingPage:
         )
         sent: dict[str, Any] = response.request.post_data_json
         return sent
+
+    def press_until_complete(self) -> dict[str, Any]:
+        """Press t again and again until the only region is tracked wholly; the region then."""
+        for _ in range(PRESSES):
+            self.press_track()
+            (region,) = self.regions()
+            if is_complete({"meta": {"text": region["note"]}}):
+                return region
+        raise AssertionError(f"not complete after {PRESSES} presses: {region['note']}")
 
     def regions(self) -> list[dict[str, Any]]:
         """The regions of the open annotation as the page holds them; Track, which each press switches, is left out."""
