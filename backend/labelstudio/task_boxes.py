@@ -61,7 +61,8 @@ class TaskBoxes:
         return self.human or len(self.frames) == 1 or (several and not self.complete)
 
     def detections(self, clock: FrameClock, size: Size) -> dict[int, list[Detection]]:
-        """A detection for each keyframe, by decode index; its label is the region's first one.
+        """A detection for each keyframe, by decode index; its label is the region's first one, its score the region's,
+        and 1 where that has none, or a human took the region over.
 
         A disabled keyframe is one too: Label Studio draws its box. Of several of a region that show the same decoded
         frame the first one counts.
@@ -71,9 +72,10 @@ class TaskBoxes:
         """
         found: dict[int, list[Detection]] = {}
         for region in self.regions:
+            label = region.labels[0] if region.labels else None
+            score = 1.0 if self.human else _score(region)
             for index, box in _by_index(region, clock, size).items():
-                label = region.labels[0] if region.labels else None
-                found.setdefault(index, []).append(Detection(box, _score(region), label))
+                found.setdefault(index, []).append(Detection(box, score, label))
         return found
 
 
@@ -154,7 +156,9 @@ def _by_index(region: Region, clock: FrameClock, size: Size) -> dict[int, tuple[
 
 def _score(region: Region) -> float:
     score = region.raw.get("score")
-    return float(score) if isinstance(score, int | float) and 0 <= score <= 1 else 1.0
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        return 1.0
+    return float(score) if 0 <= score <= 1 else 1.0
 
 
 def _is_interpolated(region: Region, frames: Sequence[int]) -> bool:

@@ -61,9 +61,16 @@ def test_a_detection_for_each_keyframe_on_its_own_frame() -> None:
     }
 
 
-@pytest.mark.parametrize("score", [None, "0.5", -1, 2, float("nan")])
+@pytest.mark.parametrize("score", [None, "0.5", -1, 2, float("nan"), False])
 def test_a_score_that_is_none_counts_as_sure(score: object) -> None:
     ((one,),) = of_prediction(region("a", keyframe(1), score=score)).detections(CLOCK, SIZE).values()
+    assert one.score == 1.0
+
+
+def test_what_a_human_took_over_is_sure() -> None:
+    """An annotation that began as a prediction still has the model's scores."""
+    boxes = found({"annotations": [annotation(region("a", keyframe(1), score=0.2))]})
+    ((one,),) = boxes.detections(CLOCK, SIZE).values()
     assert one.score == 1.0
 
 
