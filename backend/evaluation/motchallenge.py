@@ -260,7 +260,7 @@ class _Row:
 
 def _rows(path: Path, expected: str, *, least: int, frames: int) -> Iterator[_Row]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read ({error})") from error
     for line, text in enumerate(lines, start=1):

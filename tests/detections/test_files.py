@@ -23,8 +23,9 @@ def test_the_format_is_told_from_the_beginning(tmp_path, video, start):
     assert read_detections(file, video.as_reader) == {3: [Detection((10, 20, 40, 35), 0.5, "1")]}
 
 
-def test_mot_counts_from_one(tmp_path, video):
-    file = write(tmp_path / "det.json", "1,-1,11,21,30,15,0.5\n3,-1,11,21,30,15,0.25\n4,-1,11,21,30,15,0.5\n")
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_mot_counts_from_one(tmp_path, video, mark):
+    file = write(tmp_path / "det.json", f"{mark}1,-1,11,21,30,15,0.5\n3,-1,11,21,30,15,0.25\n4,-1,11,21,30,15,0.5\n")
     box = (10, 20, 40, 35)
     assert read_detections(file, video.as_reader) == {
         0: [Detection(box, 0.5)],
