@@ -54,7 +54,7 @@ class Order:
 class Background:
     """One task after the other is tracked without a press, stored, and posted to Label Studio.
 
-    Presses go before: the queue gives background work its turns when nobody waits. Tasks wait here, so that no more
+    Presses go before, and what they leave for the background too: this is idle work. Tasks wait here, so that no more
     than one video is fetched ahead.
     """
 
@@ -147,7 +147,7 @@ class Background:
                 return
             self._tracking, order = self._waiting.popitem(last=False)
         try:
-            self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key])
+            self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key], idle=True)
         except UnavailableError:  # the service is stopping; Label Studio asks again
             with self._lock:
                 self._tracking = None

@@ -1,7 +1,8 @@
 """Many jobs on one accelerator, one step at a time.
 
 A job is work in steps: an iterator that the worker advances. Between two steps the worker chooses anew, so a job
-that somebody waits for goes first, whatever runs in the background, and several such jobs take turns.
+that somebody waits for goes first, whatever runs in the background, and several such jobs take turns. What nobody
+asked for goes on only while there is nothing else to do.
 Slow input and output (a download) comes before the first step and runs beside the worker, not on it.
 """
 
@@ -38,11 +39,12 @@ class Job:
     A newer job takes over the keys it shares with an older one; a job that lost all its keys is cancelled.
     """
 
-    def __init__(self, number: int, name: str, work: Work, keys: frozenset[Hashable]) -> None:
+    def __init__(self, number: int, name: str, work: Work, keys: frozenset[Hashable], *, idle: bool = False) -> None:
         self.number = number
         self.name = name
         self.work = work
         self.keys = keys
+        self.idle = idle
         self.status: Status = "preparing"
         self.error: Exception | None = None
         self.waiters = 0
@@ -81,8 +83,14 @@ class Jobs:
         """Jobs that are not at their end."""
         return len(self._jobs)
 
-    def submit(self, name: str, work: Work, keys: Iterable[Hashable] = ()) -> Job:
+    def submit(self, name: str, work: Work, keys: Iterable[Hashable] = (), *, idle: bool = False) -> Job:
         """Queue ``work``; it takes over ``keys`` from the jobs that have them.
+
+        Args:
+            name: for the log.
+            work: what is to be done.
+            keys: whose results it makes.
+            idle: nobody asked for it: it has its turns when there is nothing else to do.
 
         Raises:
             UnavailableError: the queue is closed.
@@ -90,7 +98,7 @@ class Jobs:
         with self._changed:
             if self._closed:
                 raise UnavailableError("the service is stopping; press again once it is back")
-            job = Job(next(self._numbers), name, work, frozenset(keys))
+            job = Job(next(self._numbers), name, work, frozenset(keys), idle=idle)
             self._take(job.keys)
             self._owners.update(dict.fromkeys(job.keys, job))
             self._jobs[job.number] = job
@@ -198,14 +206,11 @@ class Jobs:
             self._step(job)
 
     def _next(self) -> Job | None:
-        """Whose turn it is: stopped jobs (to be closed), then those waited for in turn, then the oldest."""
+        """Whose turn it is: stopped jobs (to be closed), those waited for in turn, the oldest; idle ones at last."""
         ready = [job for job in self._jobs.values() if job.status == "ready"]
         if not ready:
             return None
-        return min(
-            ready,
-            key=lambda job: (0, 0) if job.stopping else (1, job.last_turn) if job.waiters else (2, job.number),
-        )
+        return min(ready, key=_rank)
 
     def _step(self, job: Job) -> None:
         try:
@@ -232,3 +237,9 @@ class Jobs:
         except Exception:
             logger.exception("job %d (%s) failed while it was cancelled", job.number, job.name)
         self._end(job, "cancelled")
+
+
+def _rank(job: Job) -> tuple[int, int]:
+    if job.stopping:
+        return 0, 0
+    return (1, job.last_turn) if job.waiters else (2 + job.idle, job.number)

@@ -172,6 +172,21 @@ def test_a_press_goes_first(start: Start, fake: FakeStudio) -> None:
     assert [call.ended for call in service.tracker.calls] == [True, True]
 
 
+def test_what_a_press_leaves_for_the_background_goes_first_too(start: Start, fake: FakeStudio) -> None:
+    service = start(FakeTracker(paced=True))
+    service.batch(detected())
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    service.budget(0.05)
+    service.press(region("mine", keyframe(10, 40, 30, 32, 24)), number=2)
+    jobs = service.keytrack._jobs._jobs
+    until(lambda: [job.status for job in jobs.values()] == ["running", "ready"])
+    service.tracker.allow(FRAMES + 1)  # one of them for the step that is under way
+    service.tracker.until(lambda: len(service.tracker.calls) == 2 and service.tracker.calls[1].ended)
+    assert not service.tracker.calls[0].ended
+    finish(service)
+    until(lambda: len(fake.of(1)) == 1)
+
+
 def test_one_task_after_the_other(start: Start, fake: FakeStudio) -> None:
     service = start(FakeTracker(paced=True))
     assert service.batch(*(detected(number=number) for number in range(1, 6))) == [[]] * 5

@@ -137,6 +137,17 @@ def test_background_jobs_run_one_after_the_other(jobs: Jobs) -> None:
     assert diary == ["held0", "a0", "a1", "b0", "b1"]
 
 
+def test_idle_jobs_run_when_there_is_nothing_else_to_do(jobs: Jobs) -> None:
+    diary: list[str] = []
+    blocker = held(jobs, diary)
+    idle = jobs.submit("i", Steps("i", 2, diary), idle=True)
+    later = jobs.submit("a", Steps("a", 2, diary))
+    eventually(lambda: idle.status == later.status == "ready")
+    blocker.permits.release()
+    eventually(lambda: len(jobs) == 0)
+    assert diary == ["held0", "a0", "a1", "i0", "i1"]
+
+
 def test_a_newer_job_replaces_the_older_one_with_the_same_keys(jobs: Jobs) -> None:
     diary: list[str] = []
     old = Steps("old", 5, diary, gated=True)
