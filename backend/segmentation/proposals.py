@@ -37,7 +37,8 @@ class ProposalRules:
     """What is proposed.
 
     Attributes:
-        points: of the grid, along the frame's longer side.
+        points: of the grid, along the frame's longer side;
+        asked: so many of all are asked at most, evenly spread, where nothing good is found.
         iou: the least predicted IoU.
         stability: the least IoU of the masks at logits of 1 and -1.
         smallest: the least part of the frame.
@@ -55,6 +56,7 @@ class ProposalRules:
     """
 
     points: int = 24
+    asked: int = 1000
     iou: float = 0.8
     stability: float = 0.75
     smallest: float = 0.001
@@ -116,8 +118,9 @@ def propose(
         taken = cv2.resize(known.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_AREA) > 0
     found: list[_Candidate] = []
     objects, backgrounds = taken.copy(), np.zeros_like(taken)
+    budget = rules.asked
     for level, points in zip(_LEVELS, _grid(encoding.size, rules.points), strict=True):
-        left = points
+        left = _spread([point for point in points if not _at(objects, point, encoding.size)], budget)
         while True:
             # What stands before a background may be swallowed by it: there the coarse level is asked in any case.
             covered = objects if level == _LEVELS[0] else objects | backgrounds
@@ -125,6 +128,7 @@ def propose(
             if not left:
                 break
             asked, left = left[:_BATCH], left[_BATCH:]
+            budget -= len(asked)
             new = _candidates(segmenter, encoding, asked, taken, rules)
             for one in new:
                 if not one.background:
@@ -157,6 +161,11 @@ def _grid(size: tuple[int, int], along: int) -> Iterator[list[Point]]:
         ]
         done.update(cells)
         yield [Point((column + 0.5) * width / columns, (row + 0.5) * height / rows) for row, column in cells]
+
+
+def _spread(points: list[Point], most: int) -> list[Point]:
+    """So many of them at most, from all over the frame."""
+    return points[:: -(-len(points) // most)] if most > 0 else []
 
 
 def _at(mask: BoolArray, point: Point, size: tuple[int, int]) -> bool:

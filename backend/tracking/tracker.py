@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
-from backend.segmentation.proposals import propose
+from backend.segmentation.proposals import ProposalRules, propose
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.appearance import AppearanceMatcher
 from backend.tracking.detected import DetectionFollower
@@ -28,6 +28,9 @@ from backend.tracking.stretches import Before, find_stretches
 from backend.tracks import BoolArray, Detection, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, check_index
+
+# Of a picture with little in it all points would be asked, which takes half a minute on a CPU.
+_SOUGHT = ProposalRules(asked=96)
 
 
 class VideoTracker:
@@ -251,7 +254,8 @@ class VideoTracker:
             return None
 
         def find(frame: int, image: ImageArray) -> list[Mask]:
-            return [one.mask for one in propose(self._segmenter, encoders.segmenting(frame, image))]
+            found = propose(self._segmenter, encoders.segmenting(frame, image), rules=_SOUGHT)
+            return [one.mask for one in found]
 
         return Guard(self._looks, encoders.looking(self._looks.encoder), video.fps, find)
 

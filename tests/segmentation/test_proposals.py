@@ -147,6 +147,16 @@ def test_inside_an_object_nothing_else_is_asked() -> None:
     assert sum(10 <= point.x < 80 and 10 <= point.y < 80 for point in segmenter.points) <= 8  # one batch
 
 
+@pytest.mark.parametrize("most", [24, 50, 100])
+def test_of_all_points_so_many_are_asked_from_all_over_the_frame(most: int) -> None:
+    segmenter = ShapeSegmenter(lambda _: [])
+    propose(segmenter.as_segmenter, segmenter.encoding(), rules=ProposalRules(asked=most))
+    points = [point for _, point in segmenter.asked_on]
+    assert most / 2 <= len(points) <= most
+    assert min(point.x for point in points) < WIDTH / 3 < 2 * WIDTH / 3 < max(point.x for point in points)
+    assert min(point.y for point in points) < HEIGHT / 3 < 2 * HEIGHT / 3 < max(point.y for point in points)
+
+
 def test_points_are_asked_in_batches() -> None:
     segmenter = ShapeSegmenter(lambda _: [])
     propose(segmenter.as_segmenter, segmenter.encoding())
