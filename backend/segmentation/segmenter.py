@@ -140,6 +140,7 @@ class Segmenter:
         else:
             padded = pad_to(normalised, SIDE, SIDE)
         padded = padded.to(self.dtype, memory_format=torch.channels_last)
+        self._blocks.clear()  # of a frame that could not be encoded
         if isinstance(self._encoder, TinyViT):
             embedding, middle, fine = self._encoder.levels(padded)
         else:

@@ -109,6 +109,47 @@ def test_shapes_of_any_frame(height: int, width: int, rows: int, columns: int, e
     assert segmenter.full_size(torch.zeros(2, *found.grid), found).shape == (2, height, width)
 
 
+class Block(nn.Module):
+    """Adds to every place; the last one may fail, as where memory is short."""
+
+    def __init__(self, window_size: int, added: float) -> None:
+        super().__init__()
+        self.window_size, self.added, self.fails = window_size, added, False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.fails:
+            raise RuntimeError("no memory")
+        return x + self.added
+
+
+class BlocksEncoder(nn.Module):
+    """A ViT's shapes: every second block has global attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(14 * (number % 2 == 0), 10.0**number) for number in range(4)])
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = nn.functional.avg_pool2d(image, 16).mean(1).unsqueeze(-1)
+        for block in self.blocks:
+            x = block(x)
+        return x.permute(0, 3, 1, 2).expand(-1, 256, -1, -1)
+
+
+def test_blocks_with_global_attention_are_kept_where_that_is_asked_for() -> None:
+    encoder = BlocksEncoder()
+    segmenter = Segmenter(Sam(encoder, nn.Identity(), nn.Identity(), pixel_mean=[0.0] * 3), blocks=True)
+    black = np.zeros((64, 64, 3), np.uint8)
+    encoder.blocks[3].fails = True
+    with pytest.raises(RuntimeError, match="no memory"):
+        segmenter.encode(black)
+    encoder.blocks[3].fails = False
+    for _ in range(2):  # what an earlier frame left is not taken for this one's
+        kept = segmenter.encode(black).blocks
+        assert [(block.shape, float(block.mean())) for block in kept] == [((1, 1, 64, 64), 11), ((1, 1, 64, 64), 1111)]
+    assert Segmenter(Sam(encoder, nn.Identity(), nn.Identity())).encode(black).blocks == ()
+
+
 def test_padding_is_zero_and_what_is_kept_is_the_picture() -> None:
     """681 rows are 42.56 tokens: the last row of tokens is partly padding, which is black only once normalised."""
     segmenter = Segmenter(fake_sam())
