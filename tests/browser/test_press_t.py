@@ -26,7 +26,7 @@ def test_a_box_and_t_make_a_track(studio, project, clips, page, shots):
     (keyframe,) = drawn["sequence"]
     page.screenshot(shots / "car-drawn.png")
 
-    region = page.press_until_complete()
+    (region,) = page.press_until_complete()
     page.screenshot(shots / "car-tracked.png")
 
     assert region["id"] == drawn["id"]
@@ -67,7 +67,7 @@ def test_a_box_selected_by_a_click_is_tracked_forward(studio, project, clips, pa
     page.choose_direction("forward")
     page.screenshot(shots / "opossum-drawn.png")
 
-    region = page.press_until_complete()
+    (region,) = page.press_until_complete()
     page.screenshot(shots / "opossum-tracked.png")
 
     assert region["labels"] == ["Animal"]

@@ -115,9 +115,9 @@ class LabelingPage:
         self._page.mouse.click(*self._on_screen(x, y))
 
     def select(self, region_id: str) -> None:
-        """Click the middle of a region's box, which the frame shows; nothing else may lie over it."""
+        """Click a region's name in the timeline; on the video another box may lie over its own."""
         if not any(one["selected"] for one in self.regions() if one["id"] == region_id):
-            self.click_at(*_middle(self._box(region_id)))
+            self._page.locator(f".lsf-keypoints[data-id='{region_id}'] .lsf-keypoints__label").click()
         self._page.wait_for_function(
             "id => Htx.annotationStore.selected.regions.every(one => one.selected === (one.cleanId === id))",
             arg=region_id,
@@ -177,14 +177,14 @@ class LabelingPage:
         sent: dict[str, Any] = response.request.post_data_json
         return sent
 
-    def press_until_complete(self) -> dict[str, Any]:
-        """Press t again and again until the only region is tracked wholly; the region then."""
+    def press_until_complete(self) -> list[dict[str, Any]]:
+        """Press t again and again until all regions, which are of one class, are tracked wholly; the regions then."""
         for _ in range(PRESSES):
             self.press_track()
-            (region,) = self.regions()
-            if is_complete({"meta": {"text": region["note"]}}):
-                return region
-        raise AssertionError(f"not complete after {PRESSES} presses: {region['note']}")
+            regions = self.regions()
+            if all(is_complete({"meta": {"text": region["note"]}}) for region in regions):
+                return regions
+        raise AssertionError(f"not complete after {PRESSES} presses: {[region['note'] for region in regions]}")
 
     def regions(self) -> list[dict[str, Any]]:
         """The regions of the open annotation as the page holds them; Track, which each press switches, is left out."""
