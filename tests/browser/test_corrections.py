@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DRAWN_ON, FIXED_ON = 5, 15
 BOX = (20.0, 20.0, 60.0, 50.0)
-DRAG_STEPS_AT_MOST = 40
+UNDO_AT_MOST = 40  # a drag is several steps
 Region = dict[str, Any]
 
 
@@ -185,7 +185,7 @@ def test_undo_brings_the_track_back_and_t_keeps_it(opened):
     page.drag(drawn["id"], -12, 9)
     page.press_track()
     assert only(page)["sequence"] != first
-    for _ in range(DRAG_STEPS_AT_MOST):
+    for _ in range(UNDO_AT_MOST):
         if only(page)["sequence"] == first:
             break
         page.undo()
