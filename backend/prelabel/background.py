@@ -153,6 +153,14 @@ class Background:
                 self._tracking = None
                 self._waiting.clear()
 
+    def _pressed(self, order: Order) -> bool:
+        """Whether somebody has pressed for a task since it was considered: then the presses count."""
+        source = order.footage.source(self._model_version)
+        pressed = any(track.demand.source == source for track in self._store.tracks(order.project, order.task))
+        if pressed:
+            self._say(order.key, f"{order}: left: somebody pressed for it meanwhile")
+        return pressed
+
     def _tracked(self, order: Order, prediction: Prediction | None) -> None:
         """A task was tracked, or not; what was found is posted beside the next one."""
         with self._lock:
@@ -192,6 +200,8 @@ class _Tracking:
         order, back = self._order, self._background
         found: Prediction | None = None
         try:
+            if back._pressed(order):
+                return
             with back._readers.lease(self._path) as video:
                 work = OneVideo(
                     video,
@@ -205,7 +215,7 @@ class _Tracking:
                 tracker = back._engine.tracker()
                 yield
                 yield from work.steps(tracker, job.cancelled)
-                if job.cancelled():
+                if job.cancelled() or back._pressed(order):
                     return
                 regions, source = work.prediction.regions, order.footage.source(back._model_version)
                 yield from keep(back._store, order.project, order.task, source, regions, len(video))

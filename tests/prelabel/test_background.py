@@ -149,6 +149,21 @@ def test_where_somebody_pressed_the_presses_count(start: Start, fake: FakeStudio
     assert len(service.tracker.calls) == 1 and fake.predictions == {}
 
 
+@pytest.mark.parametrize("number", [1, 2], ids=["while it is tracked", "while it waits"])
+def test_where_somebody_presses_meanwhile_the_presses_count(start: Start, fake: FakeStudio, decisions, number) -> None:
+    service = start(FakeTracker(paced=True))
+    service.batch(detected(), detected(number=2))
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    service.budget(0.05)
+    service.press(region("mine", keyframe(10, 40, 30, 32, 24)), number=number)
+    finish(service)
+    idle(service)
+    assert [len(fake.of(task)) for task in (1, 2)] == [number == 2, number == 1]
+    assert f"task {number} of project 1: left: somebody pressed for it meanwhile" in decisions()
+    (entry,) = service.batch(detected(number=number))
+    assert [item["id"] for item in entry["result"]] == ["mine"]
+
+
 def test_a_press_builds_on_what_was_tracked(start: Start, fake: FakeStudio) -> None:
     service = start()
     service.batch(detected(CAR))
