@@ -19,17 +19,20 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        self._votes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        # Of each object: by label, the sum of the scores, and how many there were.
+        self._votes: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
 
     def add(self, name: str, detection: Detection) -> None:
         """Take in a detection that shows the object of that name."""
         if detection.label is not None:
-            self._votes[name][detection.label].append(max(detection.score, 0.0))
+            votes = self._votes[name]
+            score, count = votes.get(detection.label, (0.0, 0))
+            votes[detection.label] = score + max(detection.score, 0.0), count + 1
 
     def of(self, name: str) -> str | None:
         """The object's label so far; of equals the first. None where no detection of it had one."""
         votes = self._votes.get(name, {})
-        return max(votes, key=lambda label: (sum(votes[label]), len(votes[label])), default=None)
+        return max(votes, key=lambda label: votes[label], default=None)
 
     def may_be(self, name: str, detection: Detection) -> bool:
         """Whether a detection may show an object: not where both have a label, and not the same."""
