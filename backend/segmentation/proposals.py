@@ -165,7 +165,7 @@ def _grid(size: tuple[int, int], along: int) -> Iterator[list[Point]]:
 
 def _spread(points: list[Point], most: int) -> list[Point]:
     """So many of them at most, from all over the frame."""
-    return points[:: -(-len(points) // most)] if most > 0 else []
+    return points[:: -(-len(points) // most)] if points and most > 0 else []
 
 
 def _at(mask: BoolArray, point: Point, size: tuple[int, int]) -> bool:

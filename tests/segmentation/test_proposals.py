@@ -171,6 +171,12 @@ def test_what_is_known_is_neither_asked_about_nor_proposed() -> None:
     assert not any(known[int(point.y), int(point.x)] for point in segmenter.points)
 
 
+def test_where_all_is_known_nothing_is_asked() -> None:
+    segmenter = ShapeSegmenter(lambda _: [Shape(B)])
+    assert propose(segmenter.as_segmenter, segmenter.encoding(), np.ones((HEIGHT, WIDTH), bool)) == []
+    assert segmenter.asked == []
+
+
 @pytest.mark.parametrize(("right", "expected"), [(36, []), (24, [A])])
 def test_what_lies_in_what_is_known_by_half_is_known(right: int, expected: list[Box]) -> None:
     assert proposed(Shape(A), known=filled((10, 10, right, 30))) == expected
