@@ -24,7 +24,7 @@ class Effort:
         sequences: those that are complete, at least one.
         rules: of the robot.
         limit: of the frames of a sequence, if there was one.
-        profile, segmenter, propagator, device, version: of the tracker.
+        profile, segmenter, propagator, device, embedder, version: of the tracker.
         missing: sequences that were to be measured and were not, with the reason.
     """
 
@@ -35,6 +35,7 @@ class Effort:
     segmenter: str
     propagator: str
     device: str
+    embedder: str
     version: str
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -167,6 +168,7 @@ def to_json(effort: Effort) -> dict[str, object]:
         "segmenter": effort.segmenter,
         "propagator": effort.propagator,
         "device": effort.device,
+        "embedder": effort.embedder,
         "version": effort.version,
         "missing": dict(effort.missing),
     }

@@ -102,6 +102,7 @@ def test_all_sequences(root, out, tracker, capsys):
         "refine": "off",
         "segmenter": "mobile_sam",
         "propagator": "sam_tokens",
+        "embedder": "sam",
         "device": "cpu",
         "version": __version__,
         "missing": {},

@@ -100,6 +100,7 @@ def test_all_sequences(root, out, tracker, built, capsys, caplog):
         "profile": "lite",
         "segmenter": "mobile_sam",
         "propagator": "sam_tokens",
+        "embedder": "sam",
         "device": "cpu",
         "version": __version__,
         "missing": {},

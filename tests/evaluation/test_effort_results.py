@@ -103,6 +103,7 @@ def test_json():
         "profile": "lite",
         "segmenter": "mobile_sam",
         "propagator": "sam_tokens",
+        "embedder": "sam",
         "device": "cpu",
         "version": "1.2.3",
     }

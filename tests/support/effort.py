@@ -36,7 +36,7 @@ def make_sequence(
 
 def make_effort(*sequences: SequenceEffort, by: Kind = "box", missing: Mapping[str, str] | None = None) -> Effort:
     """On the CPU."""
-    return Effort(sequences, Rules(by), None, "lite", "mobile_sam", "sam_tokens", "cpu", "1.2.3", missing or {})
+    return Effort(sequences, Rules(by), None, "lite", "mobile_sam", "sam_tokens", "cpu", "sam", "1.2.3", missing or {})
 
 
 def runs(frames: int, keytrack: int, linear: int, reprompt: int, *, most: int | None = None) -> dict[str, Run]:

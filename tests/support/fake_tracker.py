@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.tracking.everything import DEFAULT_EVERYTHING, EverythingRules
 from backend.tracking.fusion import AGREE_IOU, overlap
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.stretches import Before, find_stretches
 from backend.tracks import Box, Detection, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.reader import VideoReader
+
+if TYPE_CHECKING:  # which imports torch, and the adapter's own environment has none
+    from backend.tracking.everything import EverythingRules
 
 PATIENCE = 30.0  # seconds until a test gives up; nothing waits this long unless it is broken
 
@@ -122,7 +125,7 @@ class FakeTracker:
         self,
         video: VideoReader,
         *,
-        rules: EverythingRules = DEFAULT_EVERYTHING,
+        rules: EverythingRules | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """One object: the upper left quarter of the first frame."""

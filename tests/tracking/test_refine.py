@@ -261,7 +261,7 @@ def test_the_setting_reaches_the_tracker(refine: str, amended: list[int], monkey
     propagator = FakePropagator(doubtful=[3])
     models = build.Models(Answering().as_segmenter, lambda _: propagator)
     monkeypatch.setattr(build, "_load_parts", lambda _: models)
-    tracker = build.build_tracker(load_settings(refine=refine))
+    tracker = build.build_tracker(load_settings(refine=refine, embedder="off"))
     list(tracker.track(FakeVideo(7).as_reader, [Prompt("a", 0, mask=ROUGH)]))
     entries = [entry for one in propagator.family for entry in one.log]
     assert [entry[1] for entry in entries if entry[0] == "amend"] == amended
