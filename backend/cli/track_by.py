@@ -121,6 +121,8 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None and name not in own:
             meant = " and ".join(other for other, names in _FOR.items() if name in names)
             raise SettingsError(f"--{name.replace('_', '-')} is for {meant}")
+    if way in ("--detections", "--everything") and getattr(args, "refine", "off") != "off":
+        raise SettingsError(f"--refine is for --prompt: with {way} nothing is refined")
 
 
 def _read_detected(args: argparse.Namespace, rules: Rules, video: VideoReader) -> Way:

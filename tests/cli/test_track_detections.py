@@ -134,6 +134,7 @@ def test_where_nothing_is_found_nothing_is_written(video, tmp_path, tracker, cap
         (["--everything", "--detections-images", "i.json"], "--detections-images is for --detections"),
         (["--detections", "d.txt", "--every", "2"], "--every is for --everything"),
         (["--most", "2"], "--most is for --everything"),
+        (["--everything", "--refine", "always"], "--refine is for --prompt: with --everything nothing is refined"),
     ],
 )
 def test_what_does_not_go_together(video, tmp_path, tracker, capsys, options, says):
