@@ -60,6 +60,11 @@ class TaskBoxes:
         several = any(len(region.items) > 1 for region in self.regions)
         return self.human or len(self.frames) == 1 or (several and not self.complete)
 
+    @property
+    def best(self) -> float:
+        """The highest score of all."""
+        return max(self._score(region) for region in self.regions)
+
     def detections(self, clock: FrameClock, size: Size) -> dict[int, list[Detection]]:
         """A detection for each keyframe, by decode index; its label is the region's first one, its score the region's,
         and 1 where that has none, or a human took the region over.
@@ -73,10 +78,13 @@ class TaskBoxes:
         found: dict[int, list[Detection]] = {}
         for region in self.regions:
             label = region.labels[0] if region.labels else None
-            score = 1.0 if self.human else _score(region)
+            score = self._score(region)
             for index, box in _by_index(region, clock, size).items():
                 found.setdefault(index, []).append(Detection(box, score, label))
         return found
+
+    def _score(self, region: Region) -> float:
+        return 1.0 if self.human else _score(region)
 
 
 def find_boxes(task: object, config: VideoConfig) -> TaskBoxes | None:

@@ -91,6 +91,9 @@ def plan_task(
     only = config.labels[0] if len(config.labels) == 1 else None
     boxes = None if everything == "always" else find_boxes(task, config)
     if boxes is not None:
+        least = DEFAULT_RULES.confident
+        if boxes.best < least:
+            return Left(f"the highest score of its boxes is {boxes.best:g}, and below {least:g} nothing begins a track")
         unlabelled = not any(region.labels for region in boxes.regions)
         return Plan(boxes, label or (only if unlabelled else None))
     if everything == "never":

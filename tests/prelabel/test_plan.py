@@ -49,6 +49,14 @@ def test_boxes_say_what_they_are_unless_somebody_else_does() -> None:
     assert planned(boxed(unlabelled()), "Person", "Car").label is None
 
 
+def test_boxes_of_which_none_is_sure_begin_no_track() -> None:
+    """A prediction without any track would say that the task is done."""
+    weak, sure = ({**region(name, BOX), "score": score} for name, score in (("a", 0.3), ("b", 0.5)))
+    assert reason(boxed(weak)).startswith("the highest score of its boxes is 0.3, and below 0.5 nothing begins a track")
+    assert planned(boxed(weak, sure)).boxes is not None
+    assert planned({"annotations": [{"id": 1, "result": [weak]}]}).boxes is not None  # a human took it over
+
+
 def test_a_plan_in_words() -> None:
     assert str(planned(boxed(region("a", BOX)))) == "1 box of its prediction of yolo-8"
     assert str(planned(boxed(region("a", BOX), region("b", BOX)))) == "2 boxes of its prediction of yolo-8"
