@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -207,7 +208,10 @@ class Guard:
             # As if a human had shown it, in this pass: what memory holds did not find it, and would lose it again.
             propagator.step(frame, encoding, regions, ())
             self._absent -= found.keys()
-        return FrameResult(frame, tuple(found.get(one.object_id, one) for one in result.observations))
+        taken = list(regions.values())
+        return FrameResult(
+            frame, tuple(found.get(one.object_id) or _without(one, taken) for one in result.observations)
+        )
 
     def _meet(self, frame: int, seen: Mapping[str, Observation], boxes: Mapping[str, Box]) -> set[str]:
         """Note which objects touch, and what was found of those that did; returns those that touch another one."""
@@ -327,6 +331,17 @@ class Guard:
 
 
 _NOBODY = Observation("", 0, None, 0.0)
+
+
+def _without(one: Observation, taken: Sequence[BoolArray]) -> Observation:
+    """What is left of an object that had taken in others."""
+    if one.mask is None or not taken:
+        return one
+    own = one.mask.array()
+    left = own & ~np.any(taken, axis=0)
+    if left.sum() == own.sum():
+        return one
+    return replace(one, mask=Mask.from_array(left) if left.any() else None)
 
 
 def _other(pair: tuple[str, str], name: str) -> str:

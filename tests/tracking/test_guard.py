@@ -202,3 +202,15 @@ def test_what_stays_away_is_found_among_what_is_proposed() -> None:
     assert run.propagator.log == [("give", 4, {"a": 100})]
     assert run.places(4) == {"a": 100, "b": 40}
     assert run.found[4]["a"].score > 0.9
+
+
+def test_what_is_found_is_taken_out_of_what_had_taken_it_in() -> None:
+    run = Run({"a": 10, "b": 40}, lambda frame, image: [Mask.from_array(square(60))])
+    both = Mask.from_array(square(40) | square(50) | square(60))
+    for frame in range(1, 5):
+        found = (Observation("a", frame, None, 0.9), Observation("b", frame, both, 0.8))
+        image = picture({"a": 60, "b": 40})
+        (answer,) = run.guard.watch(run.propagator.as_propagator, frame, image, "encoded", FrameResult(frame, found))
+    a, b = answer.observations
+    assert a.box == (60, 10, 70, 20)
+    assert (b.box, b.score) == ((40, 10, 60, 20), 0.8)
