@@ -6,6 +6,7 @@ import argparse
 import math
 from dataclasses import replace
 
+from backend.cli.options import to_float
 from backend.errors import SettingsError
 from backend.tracking.lives import DEFAULT_RULES, Rules
 
@@ -41,10 +42,7 @@ def rules_from(args: argparse.Namespace) -> Rules:
 
 
 def _score(text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
+    score = to_float(text)
     if not math.isfinite(score):
         raise argparse.ArgumentTypeError(f"{text!r} is no score; give a number, on the detector's scale")
     return score

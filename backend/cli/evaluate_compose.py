@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from backend.cli.options import to_float
+from backend.cli.progress import advance
 from backend.cli.sequences import add_davis, number
 from backend.errors import SettingsError
 from backend.evaluation.compose_files import Detecting, write_scene
@@ -89,11 +90,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(scene: Scene, results: ResultsDirectory, detecting: Detecting) -> dict[str, Any]:
     with tqdm(total=len(scene.host), desc=scene.name, unit="frame", disable=None) as bar:
         davis, mot = results.path(DAVIS), results.path(MOT)
-        return write_scene(scene, davis, mot, detecting, lambda: _advance(bar))
-
-
-def _advance(bar: tqdm[NoReturn]) -> None:
-    bar.update()
+        return write_scene(scene, davis, mot, detecting, lambda: advance(bar))
 
 
 def _line(summary: dict[str, Any]) -> str:
@@ -112,10 +109,7 @@ def _count(runs: list[tuple[int, int]]) -> int:
 
 
 def _part(text: str) -> float:
-    try:
-        part = float(text)
-    except ValueError:
-        part = math.nan
+    part = to_float(text)
     if not 0 <= part <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no part; give a number from 0 to 1")
     return part

@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import add_settings, frame_rate, settings_from
+from backend.cli.progress import advance
 from backend.errors import DatasetError, SettingsError
 from backend.export.dataset import Dataset
 from backend.export.formats import FORMATS, Format
@@ -205,7 +205,7 @@ def _read(source: _Source, settings: Settings, reading: Reading) -> Dataset | No
     path = source.path or Path()
     if path.is_dir():
         with tqdm(desc="reading", unit="mask", disable=None) as bar:
-            return read_track(path, reading, partial(_advance, bar))
+            return read_track(path, reading, partial(advance, bar))
     file = JsonFile.read(path)
     with file.naming_lines():
         return _read_tasks(list(parse_tasks(file.value)), reading)
@@ -214,7 +214,7 @@ def _read(source: _Source, settings: Settings, reading: Reading) -> Dataset | No
 def _read_tasks(tasks: Sequence[Task], reading: Reading) -> Dataset | None:
     chosen = choose_labellings(tasks, reading.choices, reading.notes)
     with tqdm(total=len(chosen), desc="reading", unit="task", disable=None) as bar:
-        return read_tasks(chosen, reading, partial(_advance, bar))
+        return read_tasks(chosen, reading, partial(advance, bar))
 
 
 def _write(
@@ -233,7 +233,7 @@ def _write(
     for name in names:
         with tqdm(total=frames, desc=name, unit="frame", disable=None) as bar:
             summary = FORMATS[name].write(
-                dataset, results.path(name), fitting[name], advance=partial(_advance, bar), cancelled=cancelled
+                dataset, results.path(name), fitting[name], advance=partial(advance, bar), cancelled=cancelled
             )
         if summary is None:
             return None
@@ -253,10 +253,6 @@ def _client(settings: Settings) -> Iterator[LabelStudioClient]:
         yield client
     finally:
         client.close()
-
-
-def _advance(bar: tqdm[NoReturn]) -> None:
-    bar.update()
 
 
 def _describe(summary: Summary) -> str:

@@ -38,12 +38,17 @@ def settings_from(args: argparse.Namespace) -> Settings:
     return load_settings(**{name: value for name, value in vars(args).items() if name in Settings.model_fields})
 
 
+def to_float(text: str) -> float:
+    """A number; not a number (nan) where the text is none, so that one comparison refuses that too."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def frame_rate(text: str) -> float:
     """An option's frames per second; to be given as its ``type``."""
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
+    rate = to_float(text)
     if not 0 < rate < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no frame rate; write frames per second, such as 29.97")
     return rate

@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from backend.cli.progress import advance
 from backend.errors import KeytrackError
 from backend.export.overlay import write_overlay
 from backend.export.results import ResultsDirectory, write_text
@@ -94,7 +95,7 @@ class Evaluation(Generic[S, R]):
     def _run(self, sequence: S) -> None:
         try:
             with tqdm(total=len(sequence), desc=sequence.name, unit="frame", disable=None) as bar:
-                result = self.measure(sequence, lambda: _advance(bar))
+                result = self.measure(sequence, lambda: advance(bar))
         except KeytrackError as error:
             log.error("the sequence %s failed: %s", sequence.name, error)
             self._failed[sequence.name] = str(error)
@@ -135,7 +136,7 @@ class Evaluation(Generic[S, R]):
                     sequence.video(),
                     objects,
                     doubtful=DOUBTFUL,
-                    advance=lambda: _advance(bar),
+                    advance=lambda: advance(bar),
                     cancelled=self.cancelled,
                 )
             problem = "" if drawn else ": interrupted"
@@ -162,7 +163,3 @@ def number(least: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
-
-
-def _advance(bar: tqdm[NoReturn]) -> None:
-    bar.update()

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import quote
 
 from tqdm import tqdm
@@ -18,6 +17,7 @@ from backend import __version__
 from backend.cli import prompts, track_by
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, frame_rate, settings_from
+from backend.cli.progress import advance
 from backend.cli.summary import describe, region_texts
 from backend.cli.track_by import Way
 from backend.errors import SettingsError
@@ -207,13 +207,7 @@ def _draw(objects: Sequence[TrackedObject], video: VideoReader, path: Path, canc
         return False
     frames = tracked_frames(objects)
     with tqdm(total=frames[-1] - frames[0] + 1, desc="drawing", unit="frame", disable=None) as bar:
-        return write_overlay(
-            path, video, objects, doubtful=DOUBTFUL, advance=lambda: _advance(bar), cancelled=cancelled
-        )
-
-
-def _advance(bar: tqdm[NoReturn]) -> None:
-    bar.update()
+        return write_overlay(path, video, objects, doubtful=DOUBTFUL, advance=lambda: advance(bar), cancelled=cancelled)
 
 
 def _task_data(work: _Work) -> dict[str, object]:

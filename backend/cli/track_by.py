@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from backend.cli.detections import add_score_options, rules_from
+from backend.cli.options import to_float
 from backend.cli.prompts import PromptRequest, labels_of, parse_prompt, read_prompts
 from backend.cli.sequences import number
 from backend.detections.files import read_detections
@@ -193,10 +194,7 @@ class _Detected:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = to_float(text)
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds above 0")
     return seconds

@@ -128,9 +128,8 @@ class Seeker:
         alike = torch.stack([same(away[name], views, self._calibration) for name in due])
         known = [same(gallery, views, self._calibration) for _, gallery in present.values() if len(gallery)]
         if known:
-            alike = torch.where(
-                alike > torch.stack(known).amax(0), alike, 0.0
-            )  # others are more like one that is there
+            # Others are more like one that is there.
+            alike = torch.where(alike > torch.stack(known).amax(0), alike, 0.0)
         pairs = assign(alike.cpu().numpy().astype(np.float64), self._rules.least)
         return {
             due[row]: Observation(due[row], frame, proposed[keys[column]], float(alike[row, column]))

@@ -138,16 +138,7 @@ class VideoTracker:
         """
         for frame in detections:
             check_index(frame, len(video), video.path.name)
-        follower = DetectionFollower(
-            video,
-            self._encoders(video),
-            self._segmenter,
-            self._new_propagator(),
-            rules,
-            match or self._matcher(),
-            self._ahead,
-            labels,
-        )
+        follower = self._detection_follower(video, rules, match, labels)
         return _finish([follower.follow(GivenBoxes(detections))], cancelled)
 
     def track_everything(
@@ -170,16 +161,7 @@ class VideoTracker:
         Raises:
             VideoError: a frame cannot be decoded.
         """
-        follower = DetectionFollower(
-            video,
-            self._encoders(video),
-            self._segmenter,
-            self._new_propagator(),
-            rules.lives,
-            self._matcher(),
-            self._ahead,
-            wary=self._looks is not None,
-        )
+        follower = self._detection_follower(video, rules.lives, wary=self._looks is not None)
         return _finish([follower.follow(Everything(video, self._segmenter, rules))], cancelled)
 
     def _track(
@@ -258,6 +240,27 @@ class VideoTracker:
             return [one.mask for one in found]
 
         return Guard(self._looks, encoders.looking(self._looks.encoder), video.fps, find)
+
+    def _detection_follower(
+        self,
+        video: Frames,
+        rules: Rules,
+        match: Matcher | None = None,
+        labels: Labels | None = None,
+        *,
+        wary: bool = False,
+    ) -> DetectionFollower:
+        return DetectionFollower(
+            video,
+            self._encoders(video),
+            self._segmenter,
+            self._new_propagator(),
+            rules,
+            match or self._matcher(),
+            self._ahead,
+            labels,
+            wary=wary,
+        )
 
     def _matcher(self) -> Matcher:
         looks = self._looks

@@ -310,7 +310,7 @@ def test_ctrl_c_while_drawing_keeps_the_measures(root, out, tracker, monkeypatch
         if len(advanced) == FRAMES + 1:  # the first frame that is drawn
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(sequences, "_advance", advance)
+    monkeypatch.setattr(sequences, "advance", advance)
     assert start(root, out, "--overlay", "--sequences", "bear,cows") == 130
     assert measured(out) == ["bear"]
     assert (out / "INCOMPLETE.txt").read_text() == (

@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_nothing(boxes, media, out, monkeypatch, capsys, after):
         if next(steps) == after:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(export, "_advance", advance)
+    monkeypatch.setattr(export, "advance", advance)
     assert run(boxes, out, "coco,mot", "--media", media) == 130
     assert names(out.parent) == []
     assert "interrupted; nothing was written" in capsys.readouterr().out
@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_nothing(boxes, media, out, monkeypatch, capsys, after):
 
 def test_a_format_that_cannot_hold_it_is_found_out_before_anything_is_written(boxes, media, out, monkeypatch, capsys):
     advanced = []
-    monkeypatch.setattr(export, "_advance", advanced.append)
+    monkeypatch.setattr(export, "advance", advanced.append)
     assert run(boxes, out, "mot,davis", "--media", media) == 2
     assert "has a box without a mask" in capsys.readouterr().err
     assert len(advanced) == 1  # the task that was read

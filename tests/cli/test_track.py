@@ -292,7 +292,7 @@ def test_ctrl_c_while_drawing_keeps_the_tracks(video, out, tracker, monkeypatch)
     def press(bar):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(track, "_advance", press)
+    monkeypatch.setattr(track, "advance", press)
     assert start(video, out, "--prompt", BOX) == 130
     assert names(out) == ["INCOMPLETE.txt", "label_studio.json", "masks", "objects.json", "video.json"]
     assert (out / "INCOMPLETE.txt").read_text() == "overlay.mp4 was not drawn\n"
