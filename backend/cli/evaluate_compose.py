@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from backend.export.results import ResultsDirectory, write_text
 HELP = "Make scenes in which objects of several sequences cross, for evaluate davis and evaluate mot."
 DAVIS, MOT, SCENES = "davis", "mot", "scenes.json"
 NAMES = (DAVIS, MOT, SCENES)
+SETTINGS = ("frames", "forth_and_back", "seed", "every", "drop", "gap")
 LEAST_FRAMES = 12
 EPILOG = f"""\
 A scene is one sequence's frames with its own object, and objects that were cut out of others by their annotations.
@@ -33,7 +35,8 @@ The truth is what can be seen. The same seed makes the same scenes, of the same 
 in the directory --root:
   JPEGImages/480p/NAME/00000.jpg, Annotations/480p/NAME/00000.png
                  sequences in DAVIS's layout; those that show one object, and all of it, on --frames frames in a row
-                 are scenes, the objects of others can be cut out at least
+                 are scenes (with --forth-and-back also on fewer, which go forth and back), the objects of others can
+                 be cut out at least
 in the directory --out:
   {DAVIS}/         DAVIS's layout, for evaluate davis --root
   {MOT}/           MOTChallenge's layout, for evaluate mot --root: boxes are those of what can be seen, det/det.txt has
@@ -55,12 +58,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{kind}", type=number(0), default=count, metavar="N", help="scenes of this kind (default: %(default)s)"
         )
+    parser.add_argument(
+        "--forth-and-back", action="store_true", help="sequences that are shorter than --frames are scenes too"
+    )
     parser.add_argument("--seed", type=number(0), default=0, metavar="K", help="another one makes other scenes")
     parser.add_argument(
         "--every", type=number(1), default=5, metavar="N", help="frames with detections (default: every %(default)sth)"
     )
     parser.add_argument(
         "--drop", type=_part, default=0.2, metavar="PART", help="of the detections, left out (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--gap",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="each object is left out of the detections for so long, once (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a directory for the scenes, new")
     parser.add_argument("--force", action="store_true", help="replace earlier scenes in --out")
@@ -71,14 +84,15 @@ def run(args: argparse.Namespace) -> int:
     wanted = [(kind, index) for kind in KINDS for index in range(getattr(args, kind))]
     if not wanted:
         raise SettingsError("--crossing, --return and --twins are all 0; ask for a scene at least")
-    casting = Casting(find_sequences(args.root, names=args.sequences, split=args.split), args.frames, args.seed)
-    detecting = Detecting(every=args.every, drop=args.drop, seed=args.seed)
+    sequences = find_sequences(args.root, names=args.sequences, split=args.split)
+    casting = Casting(sequences, args.frames, args.seed, forth_and_back=args.forth_and_back)
+    detecting = Detecting(every=args.every, drop=args.drop, gap=args.gap, seed=args.seed)
     told: dict[str, Any] = {}
     with ResultsDirectory(args.out, NAMES, force=args.force) as results, logging_redirect_tqdm():
         for turn, (kind, index) in enumerate(wanted):
             scene = casting.scene(kind, index, turn)
             told[scene.name] = _write(scene, results, detecting)
-        settings = {"frames": args.frames, "seed": args.seed, "every": args.every, "drop": args.drop}
+        settings = {name: getattr(args, name) for name in SETTINGS}
         write_text(results.path(SCENES), json.dumps({"settings": settings, "scenes": told}, indent=2) + "\n")
         results.publish()
     for name, summary in told.items():
@@ -106,6 +120,13 @@ def _line(summary: dict[str, Any]) -> str:
 
 def _count(runs: list[tuple[int, int]]) -> int:
     return sum(last - first + 1 for first, last in runs)
+
+
+def _seconds(text: str) -> float:
+    seconds = to_float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds, from 0 on")
+    return seconds
 
 
 def _part(text: str) -> float:

@@ -23,6 +23,8 @@ from backend.tracks import Box, Mask
 FPS = 24  # DAVIS's
 _QUALITY = 95
 _SCORE = 0.9
+# A gap begins in this part of the time in which it can.
+_GAPS = (0.2, 0.8)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Detecting:
         drop: the part of the objects there that it misses.
         jitter: how far a side of its box is off, as a part of the box's width or height: a normal deviation.
         least: the part of an object that must show.
+        gap: for so many seconds it misses each object altogether, once.
         seed: another one misses others.
     """
 
@@ -41,7 +44,16 @@ class Detecting:
     drop: float = 0.2
     jitter: float = 0.03
     least: float = 0.3
+    gap: float = 0.0
     seed: int = 0
+
+    def gaps(self, scene: Scene) -> dict[int, range]:
+        """The frames on which each object is missed, by number; neither at a scene's beginning nor at its end."""
+        frames = len(scene.host)
+        long = min(round(self.gap * FPS), frames)
+        random = np.random.default_rng([self.seed, frames, *scene.name.encode()])
+        starts = {number: round(random.uniform(*_GAPS) * (frames - long)) for number in sorted(scene.front_to_back)}
+        return {number: range(start, start + long) for number, start in starts.items()}
 
 
 @dataclass(eq=False)
@@ -49,6 +61,7 @@ class _Boxes:
     """Rows of the two files of boxes."""
 
     detecting: Detecting
+    gaps: dict[int, range]
     random: np.random.Generator
     truth: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
@@ -62,7 +75,8 @@ class _Boxes:
             if box is None:
                 continue
             self.truth.append(f"{frame + 1},{number},{_place(box)},1,1,{visibility:.3f}\n")
-            if looks and visibility >= self.detecting.least and self.random.random() >= self.detecting.drop:
+            seen = looks and visibility >= self.detecting.least and frame not in self.gaps[number]
+            if seen and self.random.random() >= self.detecting.drop:
                 self.found.append(f"{frame + 1},-1,{_place(self._off(box, width, height))},{_SCORE}\n")
 
     def _off(self, box: Box, width: int, height: int) -> Box:
@@ -98,7 +112,7 @@ def write_scene(
     directory = mot / scene.name
     pictures = directory / "img1"
     record = Record(scene)
-    boxes = _Boxes(detecting, np.random.default_rng([detecting.seed, *scene.name.encode()]))
+    boxes = _Boxes(detecting, detecting.gaps(scene), np.random.default_rng([detecting.seed, *scene.name.encode()]))
     try:
         for made in (images, annotations, pictures, (directory / TRUTH).parent, (directory / DETECTIONS).parent):
             made.mkdir(parents=True, exist_ok=True)

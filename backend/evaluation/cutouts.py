@@ -61,13 +61,13 @@ class Cutout:
 
     Attributes:
         sequence: where it is cut out.
-        first: the run's first frame there.
+        frames: the run's frames there.
     """
 
-    def __init__(self, sequence: DavisSequence, first: int, masks: Sequence[Mask]) -> None:
+    def __init__(self, sequence: DavisSequence, frames: Sequence[int], masks: Sequence[Mask]) -> None:
         """``masks`` are what is cut out on the run's frames."""
         self.sequence = sequence
-        self.first = first
+        self.frames = frames
         self._object = sequence.objects[0]
         self._video = sequence.video()
         self._masks = list(masks)
@@ -75,9 +75,10 @@ class Cutout:
     def __len__(self) -> int:
         return len(self._masks)
 
-    def beginning(self, count: int) -> Cutout:
-        """Its first frames, ``count`` at most."""
-        return Cutout(self.sequence, self.first, self._masks[:count])
+    def lasting(self, count: int) -> Cutout:
+        """Its first ``count`` frames; where it has fewer, it goes through them forth and back."""
+        run = [self._index(frame, 0) for frame in range(count)]
+        return Cutout(self.sequence, [self.frames[index] for index in run], [self._masks[index] for index in run])
 
     @property
     def picture(self) -> tuple[int, int]:
@@ -86,12 +87,12 @@ class Cutout:
 
     def image(self, frame: int) -> ImageArray:
         """Its own sequence's image on a frame of the run; raises VideoError where that cannot be read."""
-        return self._video.frame(self.first + frame)
+        return self._video.frame(self.frames[frame])
 
     def truth(self, frame: int) -> BoolArray:
         """What its own sequence says of it on a frame of the run, ``bool (H, W)``; raises DatasetError where that
         cannot be read."""
-        return self.sequence.truth(self.first + frame)[self._object]
+        return self.sequence.truth(self.frames[frame])[self._object]
 
     @cached_property
     def size(self) -> float:
@@ -186,7 +187,8 @@ def cut_out(sequence: DavisSequence) -> Cutout | None:
     first, count = max(whole_runs(masks), key=lambda run: run[1], default=(0, 0))
     if count < _LEAST_LOOKS:
         return None
-    return Cutout(sequence, first, [Mask.from_array(mask) for mask in masks[first : first + count]])
+    run = range(first, first + count)
+    return Cutout(sequence, run, [Mask.from_array(masks[frame]) for frame in run])
 
 
 def whole_runs(masks: list[BoolArray]) -> list[tuple[int, int]]:

@@ -83,14 +83,17 @@ class Scene:
 class Casting:
     """Makes scenes of sequences; the same ones for the same seed."""
 
-    def __init__(self, sequences: Sequence[DavisSequence], frames: int, seed: int) -> None:
+    def __init__(
+        self, sequences: Sequence[DavisSequence], frames: int, seed: int, *, forth_and_back: bool = False
+    ) -> None:
         """
         Args:
             sequences: those with one object that is whole for long enough are used.
             frames: of each scene.
             seed: another one makes other scenes.
+            forth_and_back: a host that is shorter than its scene goes forth and back; otherwise it is none.
         """
-        self._frames, self._seed = frames, seed
+        self._frames, self._seed, self._forth_and_back = frames, seed, forth_and_back
         self._sequences = [sequences[index] for index in np.random.default_rng(seed).permutation(len(sequences))]
 
     def scene(self, kind: Kind, index: int, turn: int) -> Scene:
@@ -107,11 +110,13 @@ class Casting:
         """
         name = f"{kind}-{index + 1}"
         random = np.random.default_rng([self._seed, KINDS.index(kind), index])
-        hosts = [found.beginning(self._frames) for found in self._cutouts if len(found) >= self._frames]
+        hosts = [
+            found.lasting(self._frames) for found in self._cutouts if self._forth_and_back or len(found) >= self._frames
+        ]
         if not hosts:
             raise DatasetError(
                 f"none of {len(self._sequences)} sequences shows one object whole on {self._frames} frames in a row, "
-                "as a scene needs it; ask for fewer frames, or name other sequences"
+                "as a scene needs it; ask for fewer frames, for hosts that go forth and back, or name other sequences"
             )
         for attempt in range(_ATTEMPTS * len(hosts)):
             found = hosts[(turn + attempt) % len(hosts)]

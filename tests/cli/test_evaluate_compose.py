@@ -46,7 +46,8 @@ def files(out: Path) -> dict[str, bytes]:
 def test_both_layouts_are_read(made: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == ["davis", "mot", "scenes.json"]
     scenes = json.loads((made / "scenes.json").read_text("utf-8"))
-    assert scenes["settings"] == {"frames": FRAMES, "seed": 0, "every": 2, "drop": 0.25}
+    settings = {"frames": FRAMES, "forth_and_back": False, "seed": 0, "every": 2, "drop": 0.25, "gap": 0}
+    assert scenes["settings"] == settings
     assert list(scenes["scenes"]) == NAMES
     for masks, boxes in zip(
         davis.find_sequences(made / "davis"), motchallenge.find_sequences(made / "mot"), strict=True
@@ -110,6 +111,31 @@ def test_without_dropping_all_that_can_be_seen_is_detected(root: Path, tmp_path:
     assert len(clear) == sum(len(found) for found in sequence.detections().values())
 
 
+def test_each_object_is_missed_once_for_a_while(root: Path, tmp_path: Path) -> None:
+    only = ("--crossing", "2", "--return", "0", "--twins", "0", "--drop", "0", "--every", "1")
+    frames = 2 * drawn.FRAMES
+    assert start(root, tmp_path / "out", *only, "--gap", "0.5", "--forth-and-back", frames=frames) == 0
+    for sequence in motchallenge.find_sequences(tmp_path / "out" / "mot"):
+        found = {frame: [one.box for one in some] for frame, some in sequence.detections().items()}
+        clear: dict[int, list[motchallenge.TruthBox]] = {}
+        for row in sequence.truth():
+            if row.visibility >= 0.3:
+                clear.setdefault(row.id, []).append(row)
+        missed = 0
+        for rows in clear.values():
+            gone = {
+                row.frame
+                for row in rows
+                if max((box_iou(row.box, box) for box in found.get(row.frame, [])), default=0) < 0.6
+            }
+            # Another one's box may lie where it is.
+            assert gone == set() or max(gone) - min(gone) < 12
+            assert gone.isdisjoint({0, 1, frames - 2, frames - 1})
+            missed += len(gone)
+        assert missed > 6 * len(clear)
+        assert sum(map(len, clear.values())) - sum(map(len, found.values())) <= 12 * len(clear)
+
+
 def test_the_same_seed_makes_the_same_files(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     only = ("--crossing", "1", "--return", "0", "--twins", "1")
     for out, seed in (("one", "5"), ("same", "5"), ("other", "6")):
@@ -147,7 +173,8 @@ def test_what_cannot_be_made(root, tmp_path, capsys, options, words) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--frames", "11"), ("--drop", "1.5"), ("--drop", "much"), ("--every", "0"), ("--seed", "-1")]
+    "options",
+    [("--frames", "11"), ("--drop", "1.5"), ("--drop", "much"), ("--every", "0"), ("--seed", "-1"), ("--gap", "-1")],
 )
 def test_options_that_are_refused(root, tmp_path, options) -> None:
     with pytest.raises(SystemExit) as ended:

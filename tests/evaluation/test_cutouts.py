@@ -56,12 +56,12 @@ def test_the_longest_run_is_cut_out(tmp_path: Path) -> None:
     whole, cut = bright(5, 5, 25, 20), bright(0, 5, 20, 20)
     cutout = cut_out(sequence_of(tmp_path, [whole, whole, cut, whole, whole, whole, cut], indexed=False))
     assert cutout is not None
-    assert (cutout.first, len(cutout), cutout.picture) == (3, 3, (WIDTH, HEIGHT))
+    assert (list(cutout.frames), len(cutout), cutout.picture) == ([3, 4, 5], 3, (WIDTH, HEIGHT))
     # Without its outermost pixels.
     assert cutout.own_boxes().tolist() == [[6, 6, 24, 19]] * 3
     assert cutout.size == pytest.approx((18 * 13) ** 0.5)
     assert np.array_equal(cutout.truth(0), whole > 0)
-    assert len(cutout.beginning(2)) == 2
+    assert list(cutout.lasting(2).frames) == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,15 @@ def test_it_moves_forth_and_back(cutout) -> None:
     assert np.array_equal(boxes[6:11], boxes[4::-1])
     assert np.array_equal(cutout.boxes(9, 1.0, False, 3), boxes[3:12])
     assert len(np.unique(boxes[:6], axis=0)) > 3
+
+
+def test_it_lasts_longer_than_its_run(cutout) -> None:
+    long = cutout.lasting(14)
+    assert list(long.frames) == [0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0, 1, 2, 3]
+    assert np.array_equal(long.boxes(14, 1.0, False, 0), cutout.boxes(14, 1.0, False, 0))
+    for frame, there in ((7, 3), (12, 2)):
+        assert np.array_equal(long.image(frame), cutout.image(there))
+        assert np.array_equal(long.truth(frame), cutout.truth(there))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -101,6 +101,16 @@ def test_no_sequence_is_long_enough(root: Path) -> None:
         casting(root, frames=21).scene("crossing", 0, 0)
 
 
+def test_hosts_that_are_too_short_go_forth_and_back(root: Path) -> None:
+    made = Casting(find_sequences(root), 2 * drawn.FRAMES + 5, 0, forth_and_back=True)
+    scene = made.scene("crossing", 2, 0)
+    assert len(scene.host) == len(scene.guests[0].centres) == 2 * drawn.FRAMES + 5
+    boxes = scene.host.own_boxes()
+    turn = drawn.FRAMES - 1
+    assert np.array_equal(boxes[turn : 2 * turn + 1], boxes[turn::-1])
+    assert meeting(scene.guests[0].boxes, boxes) >= MEETS
+
+
 def test_nobody_to_meet(root: Path) -> None:
     with pytest.raises(DatasetError, match=r"crossing-1 could not be made: .*name more sequences"):
         casting(root, names=["red"]).scene("crossing", 0, 0)
