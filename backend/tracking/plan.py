@@ -49,7 +49,7 @@ def clamp_span(span: tuple[int, int] | None, prompts: Sequence[Prompt], count: i
 
     Raises:
         FrameOutOfRange: a prompt or the span lies beyond the video.
-        PromptError: a prompt lies outside the span.
+        PromptError: an object has no prompt in the span.
     """
     for prompt in prompts:
         if not 0 <= prompt.frame < count:
@@ -61,8 +61,9 @@ def clamp_span(span: tuple[int, int] | None, prompts: Sequence[Prompt], count: i
     first, last = span
     if not 0 <= first <= last < count:
         raise FrameOutOfRange(f"frames {first} to {last} are not a span of the video's frames 0 to {count - 1}")
+    inside = {prompt.object_id for prompt in prompts if first <= prompt.frame <= last}
     for prompt in prompts:
-        if not first <= prompt.frame <= last:
+        if prompt.object_id not in inside:
             raise PromptError(
                 f"object {prompt.object_id!r} is marked on frame {prompt.frame}, outside {first} to {last}"
             )

@@ -62,7 +62,7 @@ def find_stretches(
 
     Args:
         prompts: each object has one at most on a frame.
-        span: first and last frame.
+        span: first and last frame; a stretch that leaves it is tracked from the prompt inside.
         direction: which way from an object's prompts, for all or by object (both for one that is not named). Between
             two prompts of an object it is always tracked.
         before: by object, of those that were tracked before.
@@ -74,7 +74,10 @@ def find_stretches(
     found = []
     for name, frames in marked.items():
         way = direction if isinstance(direction, str) else direction.get(name, "both")
-        for stretch in _stretches(name, sorted(frames), span, way):
+        for whole in _stretches(name, sorted(frames), span, way):
+            stretch = _within(whole, span)
+            if stretch is None:
+                continue
             again = stretch if name not in before else _affected(stretch, before[name])
             if again is not None:
                 found.append(replace(again, gone=(name, again.frames.start - 1) in ends))
@@ -90,6 +93,19 @@ def _stretches(name: str, marked: Sequence[int], span: tuple[int, int], way: Dir
             yield Stretch(name, range(here + 1, following), forward=True, backward=True, bounded=True)
     if way != "backward" and marked[-1] < last:
         yield Stretch(name, range(marked[-1] + 1, last + 1), forward=True, backward=False, bounded=False)
+
+
+def _within(stretch: Stretch, span: tuple[int, int]) -> Stretch | None:
+    """The part of a stretch in the span; None where no prompt is next to that."""
+    whole = stretch.frames
+    frames = range(max(whole.start, span[0]), min(whole.stop, span[1] + 1))
+    if frames == whole:
+        return stretch
+    forward = stretch.forward and frames.start == whole.start
+    backward = stretch.backward and frames.stop == whole.stop
+    if not frames or not (forward or backward):
+        return None
+    return replace(stretch, frames=frames, forward=forward, backward=backward, bounded=False)
 
 
 def _affected(stretch: Stretch, before: Before) -> Stretch | None:

@@ -81,7 +81,8 @@ class VideoTracker:
         Args:
             video: the frames.
             prompts: boxes, points or masks on any frames; several of an object are all heeded.
-            span: first and last frame to track, by default the whole video.
+            span: first and last frame to track, by default the whole video. Prompts outside tell what an object looks
+                like, and no more; each object needs one inside.
             direction: which way from an object's prompts, for all or by object (both for one that is not named).
                 Between two prompts of an object it is always tracked.
             before: what was tracked of objects, by object, and which of their prompts have changed since. Then only
@@ -96,8 +97,8 @@ class VideoTracker:
             they meet, and what counts there is settled at the end; see :mod:`backend.tracking.fusion`.
 
         Raises:
-            PromptError: a prompt cannot be used, before any frame is decoded; or nothing can be made out where it
-                marks an object.
+            PromptError: a prompt cannot be used, before any frame is decoded; nothing can be made out where it marks
+                an object; or an object has no prompt in the span.
             FrameOutOfRange: a prompt or the span lies beyond the video.
             VideoError: a frame cannot be decoded.
         """
@@ -106,7 +107,7 @@ class VideoTracker:
         for prompt in prompts:
             prompt.validate(video.width, video.height)
         fusion = Fusion(find_stretches(prompts, reach, direction, before))
-        return self._track(video, marked, fusion, before, cancelled)
+        return self._track(video, marked, reach, fusion, before, cancelled)
 
     def track_detections(
         self,
@@ -168,6 +169,7 @@ class VideoTracker:
         self,
         video: Frames,
         marked: Mapping[int, Mapping[str, Prompt]],
+        reach: tuple[int, int],
         fusion: Fusion,
         before: Mapping[str, Before],
         cancelled: Callable[[], bool],
@@ -202,7 +204,7 @@ class VideoTracker:
                 propagator.step(frame, encoding, firm, ())
             if guard is not None:
                 guard.teach(frame, image, firm)
-            if masks:
+            if masks and reach[0] <= frame <= reach[1]:
                 yield FrameResult(
                     frame,
                     tuple(

@@ -45,6 +45,12 @@ def test_a_span_or_prompt_beyond_is_refused(span, frame, error, says) -> None:
         clamp_span(span, prompts_of(a=[frame]), 10)
 
 
+def test_further_prompts_may_lie_outside_the_span() -> None:
+    assert clamp_span((3, 5), prompts_of(a=[0, 4, 9]), 10) == (3, 5)
+    with pytest.raises(PromptError, match="'b'"):
+        clamp_span((3, 5), prompts_of(a=[4], b=[2, 9]), 10)
+
+
 def test_prompts_by_frame() -> None:
     one, two, three = Prompt("a", 7, BOX), Prompt("b", 2, BOX), Prompt("b", 7, mask=np.ones((2, 2), bool))
     found = by_frame([one, two, three])

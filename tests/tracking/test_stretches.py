@@ -74,6 +74,24 @@ def test_every_frame_of_an_objects_way_is_in_one_stretch(marked, first, last, di
 
 
 @pytest.mark.parametrize(
+    ("frames", "span", "direction", "expected"),
+    [
+        ([0, 5], (5, 7), "forward", [("a", 6, 7, ">")]),
+        ([0, 5], (3, 5), "backward", [("a", 3, 4, "<")]),
+        ([0, 5, 9], (3, 7), "both", [("a", 3, 4, "<"), ("a", 6, 7, ">")]),
+        ([2, 5, 7], (2, 6), "forward", [("a", 3, 4, "><"), ("a", 6, 6, "><")]),
+        ([2, 5, 8], (2, 6), "forward", [("a", 3, 4, "><"), ("a", 6, 6, ">")]),
+        ([0, 2, 5], (4, 6), "both", [("a", 4, 4, "<"), ("a", 6, 6, ">")]),
+        ([0, 9], (0, 0), "both", []),
+    ],
+)
+def test_prompts_outside_the_span_are_not_tracked_from(frames, span, direction, expected) -> None:
+    found = find_stretches(prompts_of(a=frames), span, direction)
+    assert told(found) == expected
+    assert all(one.bounded == (one.forward and one.backward) for one in found)
+
+
+@pytest.mark.parametrize(
     ("changed", "removed", "expected"),
     [
         ([], [], []),

@@ -74,6 +74,14 @@ def test_every_frame_of_the_way_once(direction: Direction, expected: range) -> N
     assert all(one.present for one in found.values())
 
 
+def test_a_prompt_outside_the_span_is_remembered_and_nothing_more() -> None:
+    room = Room(30)
+    found = collected(room.track(boxed("a", 2), boxed("a", 12), span=(12, 15), direction="forward"))
+    assert sorted(frame for _, frame in found) == [12, 13, 14, 15]
+    assert sorted(set(room.segmenter.encoded)) == [2, 12, 13, 14, 15]
+    assert [step[:2] for step in room.propagators[0].log if step[0] == "step"][:2] == [("step", 2), ("step", 12)]
+
+
 def test_nearest_first_and_in_turns() -> None:
     order = [result.frame for result in Room(60).track(boxed("a", 30))]
     assert order[0] == 30
