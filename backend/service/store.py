@@ -1,7 +1,7 @@
 """What survives a restart: tracks with their observations, what was handed out, and the projects' access.
 
 SQLite with a write-ahead log under the data directory. One connection, one lock, short transactions; the worker's
-observations are gathered and written together, at the latest after :data:`FLUSH_SECONDS`. A process that is
+observations are gathered and written together (``observations.py``), at the latest after a second. A process that is
 killed loses only what was gathered since.
 """
 
@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.errors import SettingsError
-from backend.service import schema
+from backend.service.database import Database
+from backend.service.observations import Observations, exchange
 from backend.service.records import Answer, Base, Demand, Emission, Item, Project, StoredFrame, StoredTrack, TrackKey
-from backend.tracks import Mask, Observation
+from backend.tracks import Observation
 
 DATABASE = "keytrack.db"
 """Its name in the data directory."""
 
-FLUSH_ROWS = 64
-FLUSH_SECONDS = 1.0
 EMISSIONS_KEPT = 24  # undo, and several annotators who work on copies of one region, go back to older ones
 
 
@@ -38,66 +34,34 @@ class Store:
         Raises:
             SettingsError: it cannot be created or read there.
         """
-        self._lock = threading.RLock()
-        self._gathered: list[tuple[Any, ...]] = []
-        self._flushed = time.monotonic()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # it holds tokens
-            self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False, isolation_level=None)
-            self._prepare()
-        except (OSError, sqlite3.Error) as error:
-            raise SettingsError(
-                f"KEYTRACK_DATA_DIR / --data-dir: tracks cannot be stored in {path}: {error}; "
-                "give a writable directory, or move that file away"
-            ) from error
-
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        with self._transaction() as db:
-            schema.upgrade(db)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        self._database = Database(path)
+        self._observations = Observations(self._database)
 
     @contextmanager
     def _flushed_transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees everything that was gathered."""
-        with self._lock:
-            self.flush()
-            with self._transaction() as db:
+        with self._database.lock:
+            self._observations.flush()
+            with self._database.transaction() as db:
                 yield db
 
     def close(self) -> None:
         """Write what is gathered and close; a closed store stays closed."""
-        with self._lock:
-            self.flush()
-            self._connection.close()
+        with self._database.lock:
+            self._observations.flush()
+            self._database.close()
 
     # Projects
 
     def remember_project(self, project: str, access: Project) -> None:
         """Keep a project's address and token, over older ones."""
         row = (project, access.hostname, access.token, json.dumps(access.extra))
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute("INSERT OR REPLACE INTO projects (project, hostname, token, extra) VALUES (?, ?, ?, ?)", row)
 
     def project(self, project: str) -> Project | None:
         """What was last remembered of a project."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT hostname, token, extra FROM projects WHERE project = ?", (project,)
-            ).fetchone()
+        row = self._database.one("SELECT hostname, token, extra FROM projects WHERE project = ?", (project,))
         return None if row is None else Project(row[0], row[1], json.loads(row[2]))
 
     # Tracks
@@ -112,24 +76,22 @@ class Store:
         return self._tracks("project = ? AND task = ?", (project, task))
 
     def _tracks(self, where: str, values: tuple[Any, ...]) -> list[StoredTrack]:
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT t.id, project, task, region, label, source, direction, t.human, t.closed, pressed, t.revision, "
-                "problem, answer, score, texts, remarks, b.revision, b.human, b.closed, b.sequence "
-                f"FROM tracks t LEFT JOIN bases b ON b.track = t.id AND t.answer IS NULL WHERE {where} ORDER BY t.id",
-                values,
-            ).fetchall()
+        rows = self._database.all(
+            "SELECT t.id, project, task, region, label, source, direction, t.human, t.closed, pressed, t.revision, "
+            "problem, answer, score, texts, remarks, b.revision, b.human, b.closed, b.sequence "
+            f"FROM tracks t LEFT JOIN bases b ON b.track = t.id AND t.answer IS NULL WHERE {where} ORDER BY t.id",
+            values,
+        )
         return [_stored_track(row) for row in rows]
 
     def next_press(self) -> int:
         """A number for a press, higher than any before it."""
-        with self._lock:
-            (latest,) = self._connection.execute("SELECT coalesce(max(pressed), 0) FROM tracks").fetchone()
+        (latest,) = self._database.one("SELECT coalesce(max(pressed), 0) FROM tracks")
         return int(latest) + 1
 
     def touch(self, key: TrackKey, press: int, label: str) -> None:
         """Note that a press sent this track again and asked for nothing new."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE tracks SET pressed = ?, label = ? WHERE project = ? AND task = ? AND region = ?",
                 (press, label, key.project, key.task, key.region),
@@ -162,29 +124,8 @@ class Store:
                 (key.project, key.task, key.region, *values),
             ).fetchone()
             if old is not None:
-                self._rebase(old, demand, keep)
+                _rebase(db, old, demand, keep)
         return int(revision)
-
-    def _rebase(self, old: StoredTrack, demand: Demand, keep: bool) -> None:
-        """Settle what a new revision builds on."""
-        if (old.demand.source, old.demand.direction) != (demand.source, demand.direction):
-            self._connection.execute("DELETE FROM bases WHERE track = ?", (old.id,))
-            self._connection.execute("DELETE FROM observations WHERE track = ?", (old.id,))
-            self._connection.execute("UPDATE tracks SET remarks = '[]' WHERE id = ?", (old.id,))
-            return
-        if old.answer is not None:
-            human, closed = json.dumps(list(old.demand.human)), json.dumps(sorted(old.demand.closed))
-            sequence = json.dumps(old.answer.results[0]["value"]["sequence"])
-            self._connection.execute(
-                "INSERT OR REPLACE INTO bases (track, revision, human, closed, sequence) VALUES (?, ?, ?, ?, ?)",
-                (old.id, old.revision, human, closed, sequence),
-            )
-        elif not keep:
-            self._connection.execute(
-                "DELETE FROM observations WHERE track = ? AND revision NOT IN "
-                "(SELECT revision FROM bases WHERE track = ?)",
-                (old.id, old.id),
-            )
 
     def finish(
         self,
@@ -201,7 +142,7 @@ class Store:
         that the track goes over; what else older revisions left goes.
         """
         with self._flushed_transaction() as db:
-            track = self._current(key, revision)
+            track = _current(db, key, revision)
             if track is not None:
                 db.execute(
                     "UPDATE observations SET revision = ? WHERE track = ? AND frame BETWEEN ? AND ? "
@@ -214,12 +155,12 @@ class Store:
                     "UPDATE tracks SET problem = NULL, answer = ?, score = ?, texts = ? WHERE id = ?",
                     (json.dumps(answer.results), answer.score, json.dumps(answer.texts), track),
                 )
-                self._note_emission(track, answer.results, human)
+                _note_emission(db, track, answer.results, human)
 
     def remark(self, key: TrackKey, revision: int, remarks: Sequence[str]) -> None:
         """Replace a track's remarks."""
-        with self._transaction() as db:
-            track = self._current(key, revision)
+        with self._database.transaction() as db:
+            track = _current(db, key, revision)
             if track is not None:
                 db.execute("UPDATE tracks SET remarks = ? WHERE id = ?", (json.dumps(list(remarks)), track))
 
@@ -231,90 +172,49 @@ class Store:
         """
         if one.base is None:
             return False
-        columns = "frame, score, human, x0, y0, x1, y1, height, width, counts"
         with self._flushed_transaction() as db:
             current = self.track(other.key)
-            if self._current(one.key, one.revision) is None or current is None or not current.complete:
+            if _current(db, one.key, one.revision) is None or current is None or not current.complete:
                 return False
             if current.revision != other.revision:
                 return False
             sides = (one.id, one.base.revision), (other.id, other.revision)
-            rows = [
-                [
-                    row
-                    for frame in sorted(frames)
-                    for row in db.execute(
-                        f"SELECT {columns} FROM observations WHERE track = ? AND revision = ? AND frame = ?",
-                        (*side, frame),
-                    )
-                ]
-                for side in sides
-            ]
-            for side, taken in zip(sides, reversed(rows), strict=True):
-                db.executemany(
-                    f"INSERT OR REPLACE INTO observations (track, revision, {columns}) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(*side, *row) for row in taken],
-                )
+            exchange(db, sides, frames)
             db.execute(
                 "UPDATE tracks SET answer = ?, score = ?, texts = ? WHERE id = ?",
                 (json.dumps(answer.results), answer.score, json.dumps(answer.texts), other.id),
             )
-            self._note_emission(other.id, answer.results, [item["frame"] for item in other.demand.human])
+            _note_emission(db, other.id, answer.results, [item["frame"] for item in other.demand.human])
         return True
 
     def fail(self, key: TrackKey, revision: int, problem: str | None) -> None:
         """Remember why a track could not be made or finished; None forgets it."""
-        with self._transaction() as db:
-            track = self._current(key, revision)
+        with self._database.transaction() as db:
+            track = _current(db, key, revision)
             if track is not None:
                 db.execute("UPDATE tracks SET problem = ? WHERE id = ?", (problem, track))
-
-    def _current(self, key: TrackKey, revision: int) -> int | None:
-        row = self._connection.execute(
-            "SELECT id FROM tracks WHERE project = ? AND task = ? AND region = ? AND revision = ?",
-            (key.project, key.task, key.region, revision),
-        ).fetchone()
-        return None if row is None else int(row[0])
 
     # What was handed out
 
     def emit(self, key: TrackKey, revision: int, results: Sequence[Item], human: Collection[int]) -> bool:
         """Note a region's results as handed out; False, and nothing noted, where a newer press changed the track."""
-        with self._transaction() as db:
-            track = self._current(key, revision)
+        with self._database.transaction() as db:
+            track = _current(db, key, revision)
             if track is None:
                 return False
             db.execute(
                 "UPDATE tracks SET answer = ? WHERE id = ? AND answer IS NOT NULL", (json.dumps(list(results)), track)
             )
-            self._note_emission(track, results, human)
+            _note_emission(db, track, results, human)
         return True
-
-    def _note_emission(self, track: int, results: Sequence[Item], human: Collection[int]) -> None:
-        (closed,) = self._connection.execute("SELECT closed FROM tracks WHERE id = ?", (track,)).fetchone()
-        row = (json.dumps(results[0]["value"]["sequence"]), json.dumps(sorted(human)), closed)
-        latest = self._connection.execute(
-            "SELECT sequence, human, closed FROM emissions WHERE track = ? ORDER BY id DESC LIMIT 1", (track,)
-        ).fetchone()
-        if latest != row:
-            self._connection.execute(
-                "INSERT INTO emissions (track, sequence, human, closed) VALUES (?, ?, ?, ?)", (track, *row)
-            )
-            self._connection.execute(
-                "DELETE FROM emissions WHERE track = ? AND id NOT IN "
-                "(SELECT id FROM emissions WHERE track = ? ORDER BY id DESC LIMIT ?)",
-                (track, track, EMISSIONS_KEPT),
-            )
 
     def emitted(self, key: TrackKey) -> list[Emission]:
         """The sequences last handed out for a track, newest first."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT e.sequence, e.human, e.closed FROM emissions e JOIN tracks t ON t.id = e.track "
-                "WHERE t.project = ? AND t.task = ? AND t.region = ? ORDER BY e.id DESC",
-                (key.project, key.task, key.region),
-            ).fetchall()
+        rows = self._database.all(
+            "SELECT e.sequence, e.human, e.closed FROM emissions e JOIN tracks t ON t.id = e.track "
+            "WHERE t.project = ? AND t.task = ? AND t.region = ? ORDER BY e.id DESC",
+            (key.project, key.task, key.region),
+        )
         return [
             Emission(json.loads(sequence), frozenset(json.loads(human)), frozenset(json.loads(closed)))
             for sequence, human, closed in rows
@@ -324,60 +224,63 @@ class Store:
 
     def add(self, key: TrackKey, revision: int, observations: Iterable[Observation]) -> None:
         """Gather observations of a track; those of a revision that is no longer current are dropped."""
-        with self._lock:
-            self._gathered.extend(_row(key, revision, observation) for observation in observations)
-            if len(self._gathered) >= FLUSH_ROWS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
-                self.flush()
+        self._observations.add(key, revision, observations)
 
     def flush(self) -> None:
         """Write what is gathered."""
-        with self._lock:
-            self._flushed = time.monotonic()
-            if not self._gathered:
-                return
-            with self._transaction() as db:
-                db.executemany(
-                    "INSERT OR REPLACE INTO observations "
-                    "(track, frame, revision, score, human, x0, y0, x1, y1, height, width, counts) "
-                    "SELECT id, ?, revision, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM tracks "
-                    "WHERE project = ? AND task = ? AND region = ? AND revision = ?",
-                    self._gathered,
-                )
-            self._gathered.clear()  # not before they are safe
+        self._observations.flush()
 
     def frames(self, track: StoredTrack) -> dict[int, StoredFrame]:
         """A track's observations by frame (decode index), without their masks."""
-        with self._lock:
-            self.flush()
-            rows = self._connection.execute(
-                "SELECT frame, revision, score, human, x0, y0, x1, y1 FROM observations WHERE track = ? ORDER BY frame",
-                (track.id,),
-            ).fetchall()
-        return {
-            frame: StoredFrame(revision, score, bool(human), None if x0 is None else (x0, y0, x1, y1))
-            for frame, revision, score, human, x0, y0, x1, y1 in rows
-        }
+        return self._observations.frames(track)
 
     def observations(self, track: StoredTrack, revision: int | None = None) -> Iterator[Observation]:
         """A track's observations with their masks, by frame; those of one revision, or all."""
-        with self._lock:
-            self.flush()
-            rows = self._connection.execute(
-                "SELECT frame, score, human, height, width, counts FROM observations "
-                "WHERE track = ? AND revision = coalesce(?, revision) ORDER BY frame",
-                (track.id, revision),
-            ).fetchall()
-        for frame, score, human, height, width, counts in rows:
-            mask = None if counts is None else Mask((height, width), counts)
-            yield Observation(track.key.region, frame, mask, score, bool(human))
+        return self._observations.masks(track, revision)
 
 
-def _row(key: TrackKey, revision: int, observation: Observation) -> tuple[Any, ...]:
-    box = observation.box or (None, None, None, None)
-    mask = observation.mask
-    size, counts = ((None, None), None) if mask is None else (mask.size, mask.counts)
-    values = (observation.frame, observation.score, observation.human, *box, *size, counts)
-    return (*values, key.project, key.task, key.region, revision)
+def _rebase(db: sqlite3.Connection, old: StoredTrack, demand: Demand, keep: bool) -> None:
+    """Settle what a new revision builds on."""
+    if (old.demand.source, old.demand.direction) != (demand.source, demand.direction):
+        db.execute("DELETE FROM bases WHERE track = ?", (old.id,))
+        db.execute("DELETE FROM observations WHERE track = ?", (old.id,))
+        db.execute("UPDATE tracks SET remarks = '[]' WHERE id = ?", (old.id,))
+        return
+    if old.answer is not None:
+        human, closed = json.dumps(list(old.demand.human)), json.dumps(sorted(old.demand.closed))
+        sequence = json.dumps(old.answer.results[0]["value"]["sequence"])
+        db.execute(
+            "INSERT OR REPLACE INTO bases (track, revision, human, closed, sequence) VALUES (?, ?, ?, ?, ?)",
+            (old.id, old.revision, human, closed, sequence),
+        )
+    elif not keep:
+        db.execute(
+            "DELETE FROM observations WHERE track = ? AND revision NOT IN (SELECT revision FROM bases WHERE track = ?)",
+            (old.id, old.id),
+        )
+
+
+def _current(db: sqlite3.Connection, key: TrackKey, revision: int) -> int | None:
+    row = db.execute(
+        "SELECT id FROM tracks WHERE project = ? AND task = ? AND region = ? AND revision = ?",
+        (key.project, key.task, key.region, revision),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _note_emission(db: sqlite3.Connection, track: int, results: Sequence[Item], human: Collection[int]) -> None:
+    (closed,) = db.execute("SELECT closed FROM tracks WHERE id = ?", (track,)).fetchone()
+    row = (json.dumps(results[0]["value"]["sequence"]), json.dumps(sorted(human)), closed)
+    latest = db.execute(
+        "SELECT sequence, human, closed FROM emissions WHERE track = ? ORDER BY id DESC LIMIT 1", (track,)
+    ).fetchone()
+    if latest != row:
+        db.execute("INSERT INTO emissions (track, sequence, human, closed) VALUES (?, ?, ?, ?)", (track, *row))
+        db.execute(
+            "DELETE FROM emissions WHERE track = ? AND id NOT IN "
+            "(SELECT id FROM emissions WHERE track = ? ORDER BY id DESC LIMIT ?)",
+            (track, track, EMISSIONS_KEPT),
+        )
 
 
 def _stored_track(row: tuple[Any, ...]) -> StoredTrack:

@@ -290,7 +290,7 @@ def test_a_file_that_is_no_database_is_refused_by_the_settings_name(tmp_path: Pa
 
 def test_a_database_of_a_later_layout_is_left_alone(tmp_path: Path) -> None:
     store = Store(tmp_path / "k.db")
-    store._connection.execute("PRAGMA user_version = 99")
+    store._database._connection.execute("PRAGMA user_version = 99")
     store.close()
     with pytest.raises(SettingsError, match="version 99"):
         Store(tmp_path / "k.db")

@@ -1,0 +1,73 @@
+"""The SQLite file of the store: one connection, one lock, short transactions, a write-ahead log."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from backend.errors import SettingsError
+from backend.service import schema
+
+
+class Database:
+    """A connection that threads share.
+
+    Attributes:
+        lock: held, again by the same thread too, while several statements belong together.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database at ``path``.
+
+        Raises:
+            SettingsError: it cannot be created or read there.
+        """
+        self.lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # it holds tokens
+            self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False, isolation_level=None)
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise SettingsError(
+                f"KEYTRACK_DATA_DIR / --data-dir: tracks cannot be stored in {path}: {error}; "
+                "give a writable directory, or move that file away"
+            ) from error
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        with self.transaction() as db:
+            schema.upgrade(db)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is done inside, or, where it raises, nothing."""
+        with self.lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """The rows of a query."""
+        with self.lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first row of a query, None where there is none."""
+        with self.lock:
+            return self._connection.execute(sql, values).fetchone()
+
+    def close(self) -> None:
+        """Close it; it stays closed."""
+        with self.lock:
+            self._connection.close()
