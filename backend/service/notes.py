@@ -27,14 +27,18 @@ def partial(frames: Mapping[int, StoredFrame], revision: int, timeline: Timeline
 
 
 def complete(frames: Mapping[int, StoredFrame], timeline: Timeline) -> str:
-    """A finished track: what was tracked, where the object is absent, how many frames are doubtful."""
+    """A finished track: what was tracked, where that is doubtful, where the object is absent, and from where on it was
+    not found again."""
     parts = [f"tracked {ranges(_positions(timeline, frames))}"]
-    absent = _positions(timeline, {frame for frame, found in frames.items() if found.box is None})
-    if absent:
-        parts.append(f"absent {ranges(absent)}")
-    doubtful = len(_positions(timeline, {frame for frame, found in frames.items() if is_doubtful(found)}))
+    doubtful = _positions(timeline, {frame for frame, found in frames.items() if is_doubtful(found)})
     if doubtful:
-        parts.append(f"{doubtful} doubtful frame" + "s" * (doubtful > 1))
+        parts.append(f"doubtful at {ranges(doubtful)}")
+    lost = _lost(frames)
+    absent = {frame for frame, found in frames.items() if found.box is None and (lost is None or frame < lost)}
+    if positions := _positions(timeline, absent):
+        parts.append(f"absent {ranges(positions)}")
+    if lost is not None and (positions := _positions(timeline, [frame for frame in frames if frame >= lost])):
+        parts.append(f"lost at {positions[0]}")
     return ", ".join(parts)
 
 
@@ -81,17 +85,27 @@ def score(frames: Mapping[int, StoredFrame]) -> float:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """``1-40, 90, 120-131``; with very many, the last are summed up."""
+    """``1-40, 90, 120-131``; with very many, the shortest are summed up."""
     spans: list[list[int]] = []
     for number in sorted(numbers):
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    texts = [f"{first}-{last}" if last > first else str(first) for first, last in spans]
-    if len(texts) > RANGES_SHOWN:
-        texts = [*texts[:RANGES_SHOWN], f"and {len(texts) - RANGES_SHOWN} more"]
+    longest = sorted(spans, key=lambda span: span[0] - span[1])[:RANGES_SHOWN]
+    texts = [f"{first}-{last}" if last > first else str(first) for first, last in sorted(longest)]
+    if len(spans) > RANGES_SHOWN:
+        texts.append(f"and {len(spans) - RANGES_SHOWN} more")
     return ", ".join(texts)
+
+
+def _lost(frames: Mapping[int, StoredFrame]) -> int | None:
+    """The first frame (decode index) from which on the object was not found again; None where it shows at the end, was
+    never there, or a human drew it last: then that is where it ends."""
+    last = max((frame for frame, found in frames.items() if found.box is not None), default=None)
+    if last is None or frames[last].human:
+        return None
+    return min((frame for frame in frames if frame > last), default=None)
 
 
 def _positions(timeline: Timeline, frames: Collection[int]) -> list[int]:

@@ -76,7 +76,7 @@ def test_absent_and_doubtful_frames_are_told(start: Start) -> None:
     tracker.absent = frozenset({19, 20, 21, 24})
     tracker.doubtful = frozenset({2, 3})
     item = start(tracker).press_one(region("a", DRAWN))
-    assert notes_of(item) == ["tracked 1-30, absent 20-22, 25, 2 doubtful frames", "look at frame 3 next: 3-4 doubtful"]
+    assert notes_of(item) == ["tracked 1-30, doubtful at 3-4, absent 20-22, 25", "look at frame 3 next: 3-4 doubtful"]
     assert [frame for frame in ALL if frame not in shown(item)] == [20, 21, 22, 25]
     assert 0.6 < item["score"] < 0.75  # about the worst place
 
