@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from backend import __version__
 from backend.cli.options import add_settings, settings_from
 from backend.errors import KeytrackError
-from backend.settings import share_processors, unknown_variables
+from backend.settings import reuse_memory, share_processors, unknown_variables
 
 COMMANDS = {
     "serve": "run the backend that Label Studio talks to",
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 2 for a user's mistake, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     share_processors()
+    reuse_memory()
     try:
         args = make_parser(arguments).parse_args(arguments)
         _set_up_logging(settings_from(args).log_level)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -204,3 +205,37 @@ def test_kernels_of_shapes_long_gone_are_not_kept(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     share_processors()
     assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) < 1024
+
+
+MAPPED = """
+import ctypes, sys, threading
+from backend.settings import reuse_memory
+
+class Information(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks u f k".split()]
+
+def measure():
+    libc = ctypes.CDLL(None)
+    libc.mallinfo.restype, libc.malloc.restype = Information, ctypes.c_void_p
+    before = libc.mallinfo().hblks
+    libc.malloc(100 << 20)
+    print(libc.mallinfo().hblks - before)
+
+reuse_memory()
+thread = threading.Thread(target=measure)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+@pytest.mark.parametrize(
+    ("own", "mapped"),
+    [({}, 0), ({"MALLOC_ARENA_MAX": "8"}, 1), ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=8"}, 1)],
+    ids=["by itself", "the user's variable", "the user's tunable"],
+)
+def test_large_blocks_are_kept_for_the_next(own: dict[str, str], mapped: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MAPPED], capture_output=True, text=True, check=True, env=os.environ | own
+    )
+    assert int(done.stdout) == mapped
