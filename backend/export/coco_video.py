@@ -7,7 +7,7 @@ the ground truth. Source: Yang et al., ICCV 2019, and the files of 2021.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,8 @@ import numpy as np
 
 from backend.errors import OutputError
 from backend.export.coco import Entry, heading, xywh
-from backend.export.writing import Clip, Export, Seen, make_directory
-from backend.tracks import Mask
+from backend.export.writing import Clip, Export, make_directory
+from backend.tracks import Box, Mask
 
 TRAIN, IMAGES, ANNOTATIONS = "train", "JPEGImages", "instances.json"
 FILES = (TRAIN,)
@@ -34,23 +34,24 @@ def write(export: Export) -> None:
     before = 0
     for clip in export.clips:
         names = [f"{clip.name}/{index:05d}{export.suffix}" for index in clip.video.labelled]
-        found: dict[int, dict[int, Seen]] = {}
+        found: dict[int, dict[int, Box]] = {}
         for shot in export.shots(clip, directory / IMAGES, names):
             for seen in shot.seen:
-                found.setdefault(seen.number, {})[shot.position] = seen
+                found.setdefault(seen.number, {})[shot.index] = seen.inside
         videos.append(_video(clip, names))
-        tracks += [_Track(before + number, clip, found[number]) for number in sorted(found)]
+        tracks += [_Track(before, number, clip, found[number]) for number in sorted(found)]
         before += len(clip.video.objects)
     _write(directory / ANNOTATIONS, {**heading(export), "videos": videos}, (_entry(export, track) for track in tracks))
 
 
 @dataclass(frozen=True, eq=False)
 class _Track:
-    """An object's number among those of all videos, its clip, and where it is by position."""
+    """An object's number in its clip, how many objects the clips before have, and where it is by decode index."""
 
+    before: int
     number: int
     clip: Clip
-    seen: dict[int, Seen]
+    boxes: dict[int, Box]
 
 
 def _video(clip: Clip, names: list[str]) -> Entry:
@@ -66,25 +67,33 @@ def _video(clip: Clip, names: list[str]) -> Entry:
     }
 
 
-def _entry(export: Export, track: _Track) -> Entry:
-    width, height = track.clip.video.size
-    one = next(iter(track.seen.values()))
-    places = [track.seen.get(position) for position in range(len(track.clip.video.labelled))]
-    masks = [None if seen is None else seen.mask for seen in places]
-    return {
-        "id": track.number,
+def _entry(export: Export, track: _Track) -> Iterator[str]:
+    """An annotation's text, mask after mask: run lengths are many times what is kept of a mask."""
+    video = track.clip.video
+    item = video.objects[track.number - 1]
+    head = {
+        "id": track.before + track.number,
         "video_id": track.clip.number,
-        "category_id": export.class_index(one.item) + 1,
+        "category_id": export.class_index(item) + 1,
         "iscrowd": 0,
-        "width": width,
-        "height": height,
-        "length": len(places),
-        "segmentations": [None if mask is None else _run_lengths(mask) for mask in masks],
-        "bboxes": [None if seen is None else xywh(seen.inside) for seen in places],
-        "areas": [None if mask is None else mask.area for mask in masks],
-        "track_id": one.number,
-        "attributes": {"region_id": one.item.id},
+        "width": video.size[0],
+        "height": video.size[1],
+        "length": len(video.labelled),
     }
+    areas: list[int | None] = []
+    yield json.dumps(head).removesuffix("}") + ', "segmentations": ['
+    for index in video.labelled:
+        mask = item.masks.get(index) if index in track.boxes else None
+        yield (", " if areas else "") + json.dumps(None if mask is None else _run_lengths(mask))
+        areas.append(None if mask is None else mask.area)
+    places = [track.boxes.get(index) for index in video.labelled]
+    tail = {
+        "bboxes": [None if box is None else xywh(box) for box in places],
+        "areas": areas,
+        "track_id": track.number,
+        "attributes": {"region_id": item.id},
+    }
+    yield "], " + json.dumps(tail, ensure_ascii=False).removeprefix("{")
 
 
 def _run_lengths(mask: Mask) -> Entry:
@@ -95,13 +104,13 @@ def _run_lengths(mask: Mask) -> Entry:
     return {"size": list(mask.size), "counts": [0, *lengths] if pixels[0] else lengths}
 
 
-def _write(path: Path, head: Entry, annotations: Iterable[Entry]) -> None:
-    """Piece by piece: the run lengths of a long video, all at once, are many times what is kept of its masks."""
+def _write(path: Path, head: Entry, annotations: Iterable[Iterable[str]]) -> None:
     try:
         with path.open("w", encoding="utf-8") as file:
             file.write(json.dumps(head, ensure_ascii=False).removesuffix("}") + ', "annotations": [')
             for count, annotation in enumerate(annotations):
-                file.write((",\n" if count else "\n") + json.dumps(annotation, ensure_ascii=False))
+                file.write(",\n" if count else "\n")
+                file.writelines(annotation)
             file.write("\n]}\n")
     except OSError as error:
         raise OutputError(f"cannot write {path.name}: {error}") from error
