@@ -53,3 +53,13 @@ class EncodingCache:
                     _, dropped = self._held.popitem(last=False)
                     self._bytes -= dropped.nbytes
         return encoding
+
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._held
+
+    def drop(self, condition: Callable[[Hashable], bool]) -> None:
+        """Let go of the encodings under the keys that meet a condition."""
+        with self._lock:
+            for key in [key for key in self._held if condition(key)]:
+                self._bytes -= self._held.pop(key).nbytes

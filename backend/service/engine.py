@@ -16,6 +16,9 @@ from backend.settings import Settings
 from backend.tracks import Detection, Direction, FrameResult, Prompt
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from backend.tracking.click import Answer
     from backend.tracking.everything import EverythingRules
     from backend.tracking.labels import Labels
     from backend.tracking.lives import Rules
@@ -60,6 +63,18 @@ class Tracker(Protocol):
         self, video: Frames, *, rules: EverythingRules = ..., cancelled: Callable[[], bool] = ...
     ) -> Iterator[FrameResult]:
         """Results as those of detections."""
+
+    def click(self, video: Frames, prompt: Prompt, logits: Tensor | None = None) -> Answer:
+        """What is made out where a human has clicked; ``logits`` of the answer before to go on from."""
+
+    def prepare(self, video: Frames, frame: int) -> None:
+        """Encode a frame for a click on it."""
+
+    def prepared(self, video: Frames, frame: int) -> bool:
+        """Whether it is encoded; may be asked by any thread."""
+
+    def forget(self, video: Frames) -> None:
+        """Let go of what is kept of a video; may be called by any thread."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -26,10 +26,26 @@ class CachedEncoder(Generic[Made]):
 
     def __call__(self, frame: int, image: ImageArray) -> Made:
         """The encoding of a frame, by its index and as it was decoded."""
+        return self.of(frame, lambda: image)
+
+    def of(self, frame: int, decode: Callable[[], ImageArray]) -> Made:
+        """The encoding of a frame, which is decoded only where its encoding is not there."""
         if self._last is None or self._last[0] != frame:
-            made = self._cache.get((self._identity, frame, self._encode), lambda: self._encode(image))
-            self._last = frame, made
+            self._last = frame, self._cache.get(self._key(frame), lambda: self._encode(decode()))
         return self._last[1]
+
+    def holds(self, frame: int) -> bool:
+        """Whether the cache has the encoding of a frame."""
+        return self._key(frame) in self._cache
+
+    def _key(self, frame: int) -> Hashable:
+        return self._identity, frame, self._encode
+
+
+def forget(video: Frames, cache: EncodingCache) -> None:
+    """Let go of all encodings of a video's frames."""
+    identity = video.identity()
+    cache.drop(lambda key: isinstance(key, tuple) and key[0] == identity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from backend.errors import PromptError
 from backend.propagation.propagator import Propagator
@@ -56,7 +57,8 @@ def initial_masks(
         if prompt.mask is not None:
             found[name] = prompt.mask, 1.0
             continue
-        found[name] = _segment(segmenter, encoding, prompt)
+        mask, score, _ = segment(segmenter, encoding, prompt)
+        found[name] = mask, score
         known = recalled.get(name)
         if known is not None and fit(known.mask, prompt) > fit(found[name][0], prompt):
             found[name] = known.mask, known.score
@@ -105,7 +107,12 @@ def tells_place_only(mask: BoolArray, prompt: Prompt) -> bool:
     return prompt.mask is None and not prompt.points and fit(mask, prompt) < LEARNT
 
 
-def _segment(segmenter: Segmenter, encoding: Encoding, prompt: Prompt) -> tuple[BoolArray, float]:
+def segment(segmenter: Segmenter, encoding: Encoding, prompt: Prompt) -> tuple[BoolArray, float, Tensor]:
+    """The mask ``bool (H, W)`` of a box or points, the confidence in it, and its logits (rows, columns of the grid).
+
+    Raises:
+        PromptError: nothing can be made out there.
+    """
     asked = [MaskPrompt(prompt.box, prompt.points)]
     several, single = segmenter.segment(encoding, asked), segmenter.segment(encoding, asked, multimask=False)
     logits = torch.cat([several.logits[0], single.logits[0]])
@@ -119,7 +126,7 @@ def _segment(segmenter: Segmenter, encoding: Encoding, prompt: Prompt) -> tuple[
         raise PromptError(
             f"object {prompt.object_id!r} on frame {prompt.frame}: nothing can be made out there; mark it more closely"
         )
-    return masks[best], float(np.clip(quality[best], 0, 1))
+    return masks[best], float(np.clip(quality[best], 0, 1)), logits[best].clone()
 
 
 def _fitness(mask: BoolArray, prompt: Prompt) -> float:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from torch import Tensor
+
 from backend.propagation.propagator import FrameEncoder, Propagator
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.proposals import ProposalRules, propose
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.appearance import AppearanceMatcher
+from backend.tracking.click import Answer, answer
 from backend.tracking.detected import DetectionFollower
 from backend.tracking.detector import GivenBoxes
-from backend.tracking.encoders import Encoders
+from backend.tracking.encoders import Encoders, forget
 from backend.tracking.everything import DEFAULT_EVERYTHING, Everything, EverythingRules
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
@@ -164,6 +167,42 @@ class VideoTracker:
         """
         follower = self._detection_follower(video, rules.lives, wary=self._looks is not None)
         return _finish([follower.follow(Everything(video, self._segmenter, rules))], cancelled)
+
+    def click(self, video: Frames, prompt: Prompt, logits: Tensor | None = None) -> Answer:
+        """What is made out where a human has clicked, or drawn a box, on one frame.
+
+        Args:
+            video: the frames.
+            prompt: points or a box, or both.
+            logits: of the answer to the object's clicks before, to go on from; see :mod:`backend.tracking.click`.
+
+        Raises:
+            PromptError: the prompt cannot be used, or nothing can be made out there.
+            FrameOutOfRange: the video has no such frame.
+            VideoError: the frame cannot be decoded.
+        """
+        check_index(prompt.frame, len(video), video.path.name)
+        prompt.validate(video.width, video.height)
+        encoding = self._encoders(video).segmenting.of(prompt.frame, lambda: video.frame(prompt.frame))
+        return answer(self._segmenter, encoding, prompt, logits)
+
+    def prepare(self, video: Frames, frame: int) -> None:
+        """Encode a frame for a click on it.
+
+        Raises:
+            FrameOutOfRange: the video has no such frame.
+            VideoError: the frame cannot be decoded.
+        """
+        check_index(frame, len(video), video.path.name)
+        self._encoders(video).segmenting.of(frame, lambda: video.frame(frame))
+
+    def prepared(self, video: Frames, frame: int) -> bool:
+        """Whether a click on a frame finds it encoded; may be asked by any thread."""
+        return self._encoders(video).segmenting.holds(frame)
+
+    def forget(self, video: Frames) -> None:
+        """Let go of what is kept of a video; may be called by any thread."""
+        forget(video, self._cache)
 
     def _track(
         self,

@@ -77,6 +77,14 @@ def test_without_a_budget_nothing_is_kept() -> None:
     assert cache.nbytes == 0
 
 
+def test_what_is_dropped_is_made_again() -> None:
+    cache = EncodingCache(10 * UNIT)
+    fill(cache, "a1", "b1", "a2")
+    cache.drop(lambda key: str(key).startswith("a"))
+    assert (cache.nbytes, "a1" in cache, "b1" in cache) == (UNIT, False, True)
+    assert fill(cache, "a1", "b1", "a2") == ["a1", "a2"]
+
+
 def test_what_could_not_be_made_is_asked_for_again() -> None:
     cache = EncodingCache(UNIT)
 
