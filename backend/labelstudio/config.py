@@ -65,7 +65,11 @@ def parse_config(xml: str) -> VideoConfig:
         LabelConfigError: it is too large, no XML, declares a document type, or has not exactly one Video with
             one VideoRectangle; the message says what to change.
     """
-    tags = read_tags(xml)
+    return parse_video_config(read_tags(xml))
+
+
+def parse_video_config(tags: Sequence[Tag]) -> VideoConfig:
+    """The same of a labeling configuration whose elements were read."""
     videos = [tag for tag in tags if tag.name == "video"]
     if len(videos) != 1:
         refuse(f"it has {len(videos) or 'no'} <Video> tags where this backend needs exactly one")

@@ -68,9 +68,9 @@ def read_tags(xml: str) -> list[Tag]:
     return reader.tags
 
 
-def refuse(problem: str) -> NoReturn:
+def refuse(problem: str, example: str = RECOMMENDED) -> NoReturn:
     """Raise the error that a configuration cannot be used."""
-    raise LabelConfigError(f"labeling configuration: {problem} (a configuration that works: {RECOMMENDED})")
+    raise LabelConfigError(f"labeling configuration: {problem} (a configuration that works: {example})")
 
 
 def parse_number(value: object) -> float | None:
