@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backend.tracks import Box, Mask
-from backend.video.frames import Frames
+from backend.video.frames import SizedSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class LabelledVideo:
         labelled: the frames that were labelled, ascending: those on which an object that is not there is known to be
             absent. Formats that list frames list these.
         objects: in the order in which they are numbered, from 1.
-        frames: the pictures; None where the video itself is not at hand.
+        frames: the pictures, at least of those that were labelled; None where the video itself is not at hand.
     """
 
     name: str
@@ -48,7 +48,7 @@ class LabelledVideo:
     fps: float
     labelled: Sequence[int]
     objects: Sequence[LabelledObject]
-    frames: Frames | None = None
+    frames: SizedSource | None = None
 
 
 @dataclass(frozen=True, eq=False)

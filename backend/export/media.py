@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import MediaError, PayloadError
+from backend.labelstudio.cut_video import was_cut
 from backend.labelstudio.media import MediaLibrary
 from backend.labelstudio.media_folder import MediaFolder, media_parts
 from backend.labelstudio.project_config import KINDS, Kind, ProjectConfig
@@ -111,6 +112,8 @@ def likely_kind(data: Mapping[str, Any], config: ProjectConfig | None) -> Kind:
     """What a task without any region is for."""
     if config is not None and len(config.media) == 1:
         return config.media[0].kind
+    if was_cut(data):  # it names the video too
+        return "image"
     kinds = {_type(text) for value in data.values() for text in _addresses(value)[:1]}
     return next((kind for kind in KINDS if kind in kinds), "video")
 

@@ -9,6 +9,7 @@ from backend.errors import PayloadError
 from backend.export.dataset import LabelledVideo
 from backend.export.media import find_medium
 from backend.export.reading import ROTATED, LabelledTask, Reading, Sketch, in_order
+from backend.labelstudio.cut_video import cut_video
 from backend.labelstudio.drawn import clip
 from backend.labelstudio.media import UPLOADS
 from backend.labelstudio.media_folder import media_parts, media_stem
@@ -16,7 +17,7 @@ from backend.labelstudio.regions import Size
 from backend.labelstudio.results import PictureRegion
 from backend.tracks import Box, Mask
 from backend.video.clock import DEFAULT_FRAME_RATE
-from backend.video.images import ImageSequence
+from backend.video.images import ImageSequence, SparseImages
 
 DIFFERENT_LABELS = "the regions of one object have different labels; the first one is its class"
 ON_ONE_IMAGE = (
@@ -26,7 +27,8 @@ ON_ONE_IMAGE = (
 
 
 def label_pictures(item: LabelledTask, reading: Reading) -> LabelledVideo:
-    """The pictures of a task as a video, all its frames labelled.
+    """The pictures of a task as a video, all its frames labelled; or, where they were cut from a video, as that video,
+    the frames labelled that were cut.
 
     Regions with the same ``meta.track_id`` are one object; else, where the user chose so, those of the same label; else
     those of the same id. Where an object has several masks on a picture they are joined, and where it has one, its
@@ -34,7 +36,8 @@ def label_pictures(item: LabelledTask, reading: Reading) -> LabelledVideo:
 
     Raises:
         PayloadError: no value, or several, may be the pictures; regions refer to two lists; a region is of a picture
-            that is not there, or of another size; a brush is no mask.
+            that is not there, or of another size; a brush is no mask; the task contradicts itself on which frames of
+            a video the pictures are.
         MediaError: a picture is not at hand, and will be written, or nothing else tells its size.
         VideoError: the first picture cannot be read.
     """
@@ -48,25 +51,31 @@ def label_pictures(item: LabelledTask, reading: Reading) -> LabelledVideo:
         )
     _, value = find_medium(item.task.data, "image", next(iter(targets), None), reading.choices.config, item.data_path)
     addresses = [value] if isinstance(value, str) else value
-    frames = _frames(addresses, reading) if reading.choices.pictures or not regions else None
-    size = regions[0].size if frames is None else (frames.width, frames.height)
+    cut = cut_video(item.task.data, len(addresses), item.data_path)
+    indices = range(len(addresses)) if cut is None else cut.indices
+    fps = reading.choices.frame_rate or (DEFAULT_FRAME_RATE if cut is None else cut.fps)
+    images = _images(addresses, fps, reading) if reading.choices.pictures or not regions else None
+    size = regions[0].size if images is None else (images.width, images.height)
     for region in regions:
         _check(region, size, len(addresses))
-    objects = in_order(_objects(regions, size, reading, item.place), reading, item.place)
+    objects = in_order(_objects(regions, indices, size, reading, item.place), reading, item.place)
     if all(len(one.boxes) == 1 for one in objects) and len({index for one in objects for index in one.boxes}) > 1:
         reading.notes.add(ON_ONE_IMAGE, item.place)
     return LabelledVideo(
-        name=item.name(_title(addresses)),
+        name=item.name(_title(addresses) if cut is None else cut.stem),
         size=size,
-        length=len(addresses),
-        fps=reading.choices.frame_rate or DEFAULT_FRAME_RATE,
-        labelled=range(len(addresses)),
+        length=indices[-1] + 1,
+        fps=fps,
+        labelled=indices,
         objects=objects,
-        frames=frames,
+        frames=images if images is None or cut is None else SparseImages(images, indices),
     )
 
 
-def _objects(regions: Sequence[PictureRegion], size: Size, reading: Reading, place: str) -> dict[str, Sketch]:
+def _objects(
+    regions: Sequence[PictureRegion], indices: Sequence[int], size: Size, reading: Reading, place: str
+) -> dict[str, Sketch]:
+    """The objects by their ids; ``indices`` are the frames that the pictures are."""
     sketches: dict[str, Sketch] = {}
     for region in sorted(regions, key=lambda region: region.index):
         key = _identity(region, reading.choices.by_label)
@@ -77,7 +86,7 @@ def _objects(regions: Sequence[PictureRegion], size: Size, reading: Reading, pla
             reading.notes.add(DIFFERENT_LABELS, place)
         if region.rotated:
             reading.notes.add(ROTATED, place)
-        _add(sketch, region, size)
+        _add(sketch, region, indices[region.index], size)
     return sketches
 
 
@@ -88,8 +97,7 @@ def _identity(region: PictureRegion, by_label: bool) -> str:
     return f"label:{region.labels[0]}" if by_label and region.labels else region.id
 
 
-def _add(sketch: Sketch, region: PictureRegion, size: Size) -> None:
-    frame = region.index
+def _add(sketch: Sketch, region: PictureRegion, frame: int, size: Size) -> None:
     drawn = region.mask()
     if drawn is not None:
         before = sketch.masks.get(frame)
@@ -118,9 +126,8 @@ def _check(region: PictureRegion, size: Size, count: int) -> None:
         )
 
 
-def _frames(addresses: Sequence[str], reading: Reading) -> ImageSequence:
-    paths = [reading.media.find(address) for address in addresses]
-    return ImageSequence(paths, fps=reading.choices.frame_rate or DEFAULT_FRAME_RATE)
+def _images(addresses: Sequence[str], fps: float, reading: Reading) -> ImageSequence:
+    return ImageSequence([reading.media.find(address) for address in addresses], fps=fps)
 
 
 def _title(addresses: Sequence[str]) -> str:

@@ -23,6 +23,22 @@ def write_text(path: Path, text: str) -> None:
         raise OutputError(f"cannot write {path.name}: {error}") from error
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 in the place of what is there, which stays where that fails.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
+    try:
+        write_text(temporary, text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path.name}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 class ResultsDirectory:
     """Results are written to ``path(name)`` and come to lie in ``target`` when :meth:`publish` is called.
 

@@ -163,7 +163,8 @@ class Export:
             if self.cancelled():
                 raise Cancelled
             if self.options.pictures is not None and video.frames is not None:
-                _save(video.frames.frame(index), directory / name, self.options.pictures)
+                make_directory((directory / name).parent)
+                save_picture(video.frames.frame(index), directory / name, self.options.pictures)
             shot = Shot(position, index, tuple(self._seen(video, index)))
             self.summary.frames += 1
             self.summary.annotations += len(shot.seen)
@@ -224,11 +225,15 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
     write_text(path, "".join(f"{row}\n" for row in rows))
 
 
-def _save(image: ImageArray, path: Path, kind: Pictures) -> None:
-    make_directory(path.parent)
+def save_picture(image: ImageArray, path: Path, kind: Pictures, quality: int = JPEG_QUALITY) -> None:
+    """Write an RGB image ``uint8 (H, W, 3)``; ``quality`` is a JPEG's, up to 100.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     try:
         if kind == "jpg":
-            Image.fromarray(image).save(path, "JPEG", quality=JPEG_QUALITY)
+            Image.fromarray(image).save(path, "JPEG", quality=quality)
         else:
             Image.fromarray(image).save(path, "PNG")
     except OSError as error:

@@ -27,8 +27,8 @@ class FrameSource(Protocol):
         """
 
 
-class Frames(FrameSource, Protocol):
-    """Random access to upright RGB frames of one size, in bounded memory, safe to share between threads."""
+class SizedSource(FrameSource, Protocol):
+    """Random access to upright RGB frames of one size, whose times nobody asks for."""
 
     @property
     def path(self) -> Path:
@@ -41,6 +41,10 @@ class Frames(FrameSource, Protocol):
     @property
     def height(self) -> int:
         """Pixels of the displayed frame."""
+
+
+class Frames(SizedSource, Protocol):
+    """Random access to upright RGB frames of one size, in bounded memory, safe to share between threads."""
 
     @property
     def fps(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from backend.errors import VideoError
+from backend.errors import FrameOutOfRange, VideoError
 from backend.tracks import ImageArray
 from backend.video.frames import check_index, file_state, in_order
 from backend.video.source import MAX_PIXELS, MAX_SIDE
@@ -76,6 +76,39 @@ class ImageSequence:
             return tuple(file_state(path) for path in self._images)
         except OSError as error:
             raise VideoError(f"{error.filename} is gone: {error.strerror}; put it back") from error
+
+
+class SparseImages:
+    """Some frames of a video that lie as images, by their decode indices in it; see
+    :class:`backend.video.frames.SizedSource`."""
+
+    def __init__(self, images: ImageSequence, indices: Sequence[int]) -> None:
+        """
+        Args:
+            images: the files.
+            indices: of each the frame that it is, ascending.
+        """
+        self._images = images
+        self._positions = {index: position for position, index in enumerate(indices)}
+        self._length = indices[-1] + 1
+        self.path = images.path
+        self.width, self.height = images.width, images.height
+
+    def __len__(self) -> int:
+        """Frames up to the last image."""
+        return self._length
+
+    def frame(self, index: int) -> ImageArray:
+        """The RGB image ``uint8 (H, W, 3)`` of a frame.
+
+        Raises:
+            FrameOutOfRange: there is no image of it.
+            VideoError: the file cannot be read, or its size is not the first one's.
+        """
+        position = self._positions.get(index)
+        if position is None:
+            raise FrameOutOfRange(f"{self.path.name} has no image of frame {index}")
+        return self._images.frame(position)
 
 
 def _read(path: Path) -> ImageArray:

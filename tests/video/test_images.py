@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from backend.errors import FrameOutOfRange, VideoError
-from backend.video.images import ImageSequence
+from backend.video.images import ImageSequence, SparseImages
 from support.clips import code_frame, read_code
 
 
@@ -112,3 +112,11 @@ def test_identity_changes_with_a_file_and_asks_for_all(images: list[Path]) -> No
     images[3].unlink()
     with pytest.raises(VideoError, match=r"00003.png is gone"):
         sequence.identity()
+
+
+def test_some_images_of_a_video_are_known_by_its_frames(images: list[Path]) -> None:
+    sparse = SparseImages(ImageSequence(images[:3]), [4, 7, 20])
+    assert (len(sparse), sparse.width, sparse.height, sparse.path) == (21, 160, 120, images[0].parent)
+    assert [read_code(sparse.frame(index)) for index in (20, 4, 7)] == [2, 0, 1]
+    with pytest.raises(FrameOutOfRange, match="has no image of frame 5"):
+        sparse.frame(5)
