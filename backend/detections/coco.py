@@ -5,14 +5,18 @@ Source: the data and the results format on COCO's site; Yang et al., ICCV 2019, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from backend.detections.coco_frames import CocoFrames, check_frame, read_frames
+from backend.detections.coco_frames import CocoImages, CocoVideos, check_frame
 from backend.detections.looked import ByFrame, with_empty_frames
+from backend.detections.naming import choose
 from backend.errors import PayloadError, SettingsError
 from backend.export.json_file import JsonFile
 from backend.labelstudio.payload import Incoming, Name, Number, parse
@@ -58,94 +62,150 @@ class Document(Incoming):
     annotations: list[Any] | None = None
 
 
-def read_coco(path: Path, video: Frames, images: Path | None = None) -> ByFrame:
-    """The detections of one video.
+class CocoFile:
+    """A file, read once, which may be of several videos.
 
-    Args:
-        path: results ``[{"image_id", "category_id", "bbox", "score"}]``, where ``image_id`` is the frame, from 0,
-            unless ``images`` says which image is which; or a file with images and annotations of its own.
-        video: what was looked at; of several in the file it is the one of that name.
-        images: a file with images and, perhaps, categories.
-
-    Returns:
-        by frame from 0. Labels are the categories' names, or numbers where they have none.
-
-    Raises:
-        DatasetError: a file cannot be read, or something in it is not what the format asks for, or does not fit the
-            video; the message has the line.
-        SettingsError: ``images`` for a file that has some.
+    Attributes:
+        path: the file.
+        names: of the videos; none where the file does not say of which it is.
+        labels: those that the detections have.
+        best: the highest score; minus infinity without any detection.
     """
-    file = JsonFile.read(path)
-    if isinstance(file.value, list):
-        return _read_results(file, video, None if images is None else JsonFile.read(images))
-    if images is not None:
-        raise SettingsError(f"{path} has images itself: leave {images} out")
-    with file.naming_lines():
-        document = parse(Document, file.value)
-        frames, labels = read_frames(document.images, document.videos, video), _labels(document)
-        if document.annotations is None:
-            raise PayloadError("it has no annotations, and is no list of results either")
-        if document.videos is not None:
-            return _gather_videos(document.annotations, frames, labels)
-        return _gather(document.annotations, "annotations", frames, labels)
 
+    def __init__(self, path: Path, images: Path | None = None) -> None:
+        """
+        Args:
+            path: results ``[{"image_id", "category_id", "bbox", "score"}]``, where ``image_id`` is the frame, from 0,
+                unless ``images`` says which image is which; or a file with images and annotations of its own.
+            images: a file with images and, perhaps, categories.
 
-def _read_results(file: JsonFile, video: Frames, images: JsonFile | None) -> ByFrame:
-    assert isinstance(file.value, list)
-    if images is None:
+        Raises:
+            DatasetError: a file cannot be read, or something in it is not what the format asks for; the message has
+                the line.
+            SettingsError: ``images`` for a file that has some.
+        """
+        self.path = path
+        self._of_images = images or path
+        self._images: CocoImages | CocoVideos | None = None
+        self._found: dict[object, list[_Found]] = {}
+        file = JsonFile.read(path)
+        if isinstance(file.value, list):
+            self._read_results(file, file.value, None if images is None else JsonFile.read(images))
+        elif images is not None:
+            raise SettingsError(f"{path} has images itself: leave {images} out")
+        else:
+            self._read_document(file)
+        every = [one.detection for found in self._found.values() for one in found]
+        self.names: Sequence[str] = () if self._images is None else self._images.names
+        self.labels: Sequence[str] = sorted({one.label for one in every if one.label is not None})
+        self.best = max((one.score for one in every), default=-math.inf)
+
+    def detections(self, video: Frames, name: str | None = None) -> ByFrame:
+        """The detections of one video.
+
+        Args:
+            video: what was looked at.
+            name: what it is called in the file; by default it is the file's only one, or the one that has the name of
+                the video's file.
+
+        Returns:
+            by frame from 0. Labels are the categories' names, or numbers where they have none.
+
+        Raises:
+            DatasetError: what the file says does not fit the video; the message has the line.
+        """
+        if self._images is None:
+            return self._counted(len(video))
+        with _naming_lines(self._of_images):
+            name = name or choose(self.names, video.path.stem, self._images.key)
+            frames = self._images.frames(name, video)
+        return {frame: [one.detection for one in self._found.get(key, ())] for key, frame in frames.items()}
+
+    def _counted(self, count: int) -> ByFrame:
+        """Images whose numbers are their frames."""
+        found: ByFrame = {}
+        with _naming_lines(self.path):
+            for image, boxes in self._found.items():
+                place = f"[{boxes[0].index}].image_id"
+                assert isinstance(image, int)  # it was read so
+                found[check_frame(image, count, place)] = [one.detection for one in boxes]
+        return with_empty_frames(found)
+
+    def _read_results(self, file: JsonFile, entries: Sequence[object], images: JsonFile | None) -> None:
+        labels: dict[int, str] = {}
+        if images is not None:
+            with images.naming_lines():
+                document = parse(Document, images.value)
+                if document.images is None:
+                    raise PayloadError("it says nothing of images: they tell which frame is which")
+                self._images, labels = CocoImages(document.images), _labels(document)
         with file.naming_lines():
-            return with_empty_frames(_gather(file.value, "", _Counted(len(video)), {}))
-    with images.naming_lines():
-        document = parse(Document, images.value)
-        frames, labels = read_frames(document.images, None, video), _labels(document)
-    with file.naming_lines():
-        return _gather(file.value, "", frames, labels)
+            self._gather(entries, "", labels)
+
+    def _read_document(self, file: JsonFile) -> None:
+        with file.naming_lines():
+            document = parse(Document, file.value)
+            labels = _labels(document)
+            if document.videos is not None:
+                self._images = CocoVideos(document.videos)
+            elif document.images is not None:
+                self._images = CocoImages(document.images)
+            else:
+                raise PayloadError("it says nothing of images: they tell which frame is which")
+            if document.annotations is None:
+                raise PayloadError("it has no annotations, and is no list of results either")
+            if isinstance(self._images, CocoVideos):
+                self._gather_videos(document.annotations, self._images, labels)
+            else:
+                self._gather(document.annotations, "annotations", labels)
+
+    def _gather(self, entries: Sequence[object], path: str, labels: Mapping[int, str]) -> None:
+        for index, raw in enumerate(entries):
+            where = f"{path}[{index}]"
+            entry = parse(BoxEntry, raw, where)
+            if isinstance(self._images, CocoImages):
+                self._images.check(entry.image_id, f"{where}.image_id")
+            elif isinstance(entry.image_id, str):
+                place = f"{where}.image_id"
+                raise PayloadError(
+                    f"{place}: {entry.image_id!r} is no frame's number; give the file that names the images", place
+                )
+            one = _detection(entry.bbox, entry.score, entry.category_id, labels, f"{where}.bbox")
+            if not entry.iscrowd:
+                self._found.setdefault(entry.image_id, []).append(_Found(index, one))
+
+    def _gather_videos(self, entries: Sequence[object], videos: CocoVideos, labels: Mapping[int, str]) -> None:
+        for index, raw in enumerate(entries):
+            where = f"annotations[{index}]"
+            entry = parse(VideoBoxesEntry, raw, where)
+            count = videos.count(entry.video_id, f"{where}.video_id")
+            if entry.iscrowd:
+                continue
+            if len(entry.bboxes) != count:
+                place = f"{where}.bboxes"
+                raise PayloadError(f"{place}: {len(entry.bboxes)} boxes for the {count} frames of the video", place)
+            for position, box in enumerate(entry.bboxes):
+                if box is not None:
+                    one = _detection(box, entry.score, entry.category_id, labels, f"{where}.bboxes[{position}]")
+                    self._found.setdefault((entry.video_id, position), []).append(_Found(index, one))
 
 
-class _Counted:
-    """Images whose numbers are their frames."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A detection, and which of the file's entries it was."""
 
-    looked: Sequence[int] = ()
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def of(self, image: int | str, path: str) -> int:
-        """The frame of an image."""
-        if isinstance(image, str):
-            raise PayloadError(f"{path}: {image!r} is no frame's number; give the file that names the images", path)
-        return check_frame(image, self._count, path)
+    index: int
+    detection: Detection
 
 
-def _gather(entries: Sequence[object], path: str, frames: CocoFrames | _Counted, labels: Mapping[int, str]) -> ByFrame:
-    found: ByFrame = {frame: [] for frame in frames.looked}
-    for index, raw in enumerate(entries):
-        where = f"{path}[{index}]"
-        entry = parse(BoxEntry, raw, where)
-        frame = frames.of(entry.image_id, f"{where}.image_id")
-        one = _detection(entry.bbox, entry.score, entry.category_id, labels, f"{where}.bbox")
-        if frame is not None and not entry.iscrowd:
-            found.setdefault(frame, []).append(one)
-    return found
-
-
-def _gather_videos(entries: Sequence[object], frames: CocoFrames, labels: Mapping[int, str]) -> ByFrame:
-    found: ByFrame = {frame: [] for frame in frames.looked}
-    for index, raw in enumerate(entries):
-        where = f"annotations[{index}]"
-        entry = parse(VideoBoxesEntry, raw, where)
-        if not frames.is_this_video(entry.video_id, f"{where}.video_id") or entry.iscrowd:
-            continue
-        if len(entry.bboxes) != len(frames.looked):
-            raise PayloadError(
-                f"{where}.bboxes: {len(entry.bboxes)} boxes for the {len(frames.looked)} frames of the video",
-                f"{where}.bboxes",
-            )
-        for position, (frame, box) in enumerate(zip(frames.looked, entry.bboxes, strict=True)):
-            if box is not None:
-                place = f"{where}.bboxes[{position}]"
-                found[frame].append(_detection(box, entry.score, entry.category_id, labels, place))
-    return found
+@contextmanager
+def _naming_lines(path: Path) -> Iterator[None]:
+    """As :meth:`JsonFile.naming_lines`, of a file that is not held in memory."""
+    try:
+        yield
+    except PayloadError as error:
+        with JsonFile.read(path).naming_lines():
+            raise error
 
 
 def _detection(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -49,33 +48,102 @@ class VideoEntry(Incoming):
         return self.video or str(PurePosixPath(next(iter(self.file_names), "")).parent)
 
 
-@dataclass(frozen=True, eq=False)
-class CocoFrames:
-    """The frames of one video.
+class CocoImages:
+    """A file's images: each is a frame of a video.
 
     Attributes:
-        looked: those that the file has, from 0.
+        key: what they are called in the file.
+        names: of the videos, in the order of the file.
     """
 
-    looked: Sequence[int]
-    _images: Mapping[int | str, int | None]  # None: of another video
-    _videos: Mapping[int | str, bool]
+    key = "images"
 
-    def of(self, image: int | str, path: str) -> int | None:
-        """The frame that an image is; None where it is one of another video.
+    def __init__(self, images: Sequence[Any]) -> None:
+        """
+        Raises:
+            PayloadError: there are none, two have the same id, or one has a wrong type or a missing field.
+        """
+        self._entries = [parse(ImageEntry, raw, f"images[{index}]") for index, raw in enumerate(images)]
+        if not self._entries:
+            raise PayloadError("images: it is empty", "images")
+        self.names = tuple(dict.fromkeys(entry.group for entry in self._entries))
+        self._ids = {entry.id for entry in self._entries}
+        if len(self._ids) < len(self._entries):
+            raise PayloadError("images: two images have the same id", "images")
+
+    def check(self, image: int | str, path: str) -> None:
+        """Raises PayloadError where there is no such image."""
+        if image not in self._ids:
+            raise PayloadError(f"{path}: there is no image {image!r}", path)
+
+    def frames(self, name: str, video: Frames) -> dict[int | str, int]:
+        """The frames of one video by the ids of its images, ascending.
+
+        A frame is the image's ``frame_index``, where there is one. Where there are as many images as the video has
+        frames, they are its frames in the order of their names; otherwise the number at the end of a name is the frame,
+        from 0.
 
         Raises:
-            PayloadError: there is no such image.
+            PayloadError: the images are not this video's.
         """
-        if image not in self._images:
-            raise PayloadError(f"{path}: there is no image {image!r}", path)
-        return self._images[image]
+        own = [index for index, entry in enumerate(self._entries) if entry.group == name]
+        for index in own:
+            _check_size(self._entries[index], video, f"images[{index}]")
+        frames = _number(
+            [self._entries[index].frame_index for index in own],
+            [self._entries[index].file_name or "" for index in own],
+            [f"images[{index}]" for index in own],
+            video,
+        )
+        by_frame = dict(zip(frames, own, strict=True))
+        return {self._entries[by_frame[frame]].id: frame for frame in sorted(frames)}
 
-    def is_this_video(self, video: int | str, path: str) -> bool:
-        """Whether a number is this video's; raises PayloadError where there is no such video."""
-        if video not in self._videos:
+
+class CocoVideos:
+    """The videos of a file of YouTube-VIS, each a list of images.
+
+    Attributes:
+        key: what they are called in the file.
+        names: of the videos, in the order of the file.
+    """
+
+    key = "videos"
+
+    def __init__(self, videos: Sequence[Any]) -> None:
+        """
+        Raises:
+            PayloadError: there are none, or one has a wrong type or a missing field.
+        """
+        self._entries = [parse(VideoEntry, raw, f"videos[{index}]") for index, raw in enumerate(videos)]
+        if not self._entries:
+            raise PayloadError("videos: it is empty", "videos")
+        for index, entry in enumerate(self._entries):
+            count, given = len(entry.file_names), entry.frame_indices
+            if given is not None and len(given) != count:
+                where = f"videos[{index}].frame_indices"
+                raise PayloadError(f"{where}: {len(given)} for {count} images", where)
+        self.names = tuple(dict.fromkeys(entry.group for entry in self._entries))
+        self._by_id = {entry.id: entry for entry in self._entries}
+
+    def count(self, video: int | str, path: str) -> int:
+        """How many images a video has; raises PayloadError where there is no such video."""
+        if video not in self._by_id:
             raise PayloadError(f"{path}: there is no video {video!r}", path)
-        return self._videos[video]
+        return len(self._by_id[video].file_names)
+
+    def frames(self, name: str, video: Frames) -> dict[tuple[int | str, int], int]:
+        """The frames of one video by its id and the positions of its images, found as those of :class:`CocoImages`; of
+        several videos of that name it is the first one.
+
+        Raises:
+            PayloadError: the images are not this video's.
+        """
+        index, entry = next((index, entry) for index, entry in enumerate(self._entries) if entry.group == name)
+        _check_size(entry, video, f"videos[{index}]")
+        count = len(entry.file_names)
+        places = [f"videos[{index}].file_names[{position}]" for position in range(count)]
+        frames = _number(entry.frame_indices or [None] * count, entry.file_names, places, video)
+        return {(entry.id, position): frame for position, frame in enumerate(frames)}
 
 
 def check_frame(frame: int, count: int, path: str) -> int:
@@ -87,72 +155,6 @@ def check_frame(frame: int, count: int, path: str) -> int:
     if not 0 <= frame < count:
         raise PayloadError(f"{path}: there is no frame {frame}: the video has the frames 0 to {count - 1}", path)
     return frame
-
-
-def read_frames(images: Sequence[Any] | None, videos: Sequence[Any] | None, video: Frames) -> CocoFrames:
-    """Find a video's frames among a file's images, or among its videos.
-
-    A frame is the image's ``frame_index``, where there is one. Where there are as many images as the video has frames,
-    they are its frames in the order of their names; otherwise the number at the end of a name is the frame, from 0.
-
-    Args:
-        images: of COCO; None where there are none.
-        videos: of YouTube-VIS, which go before.
-        video: one of them: the only one, or the one whose name is that of the file.
-
-    Raises:
-        PayloadError: a wrong type, a missing field, or images that are not this video's.
-    """
-    if videos is not None:
-        return _of_videos(videos, video)
-    if images is None:
-        raise PayloadError("it says nothing of images: they tell which frame is which")
-    entries = [parse(ImageEntry, raw, f"images[{index}]") for index, raw in enumerate(images)]
-    chosen = _choose([entry.group for entry in entries], video, "images")
-    own = [index for index, entry in enumerate(entries) if entry.group == chosen]
-    for index in own:
-        _check_size(entries[index], video, f"images[{index}]")
-    frames = _number(
-        [entries[index].frame_index for index in own],
-        [entries[index].file_name or "" for index in own],
-        [f"images[{index}]" for index in own],
-        video,
-    )
-    known: dict[int | str, int | None] = {entry.id: None for entry in entries}
-    known.update({entries[index].id: frame for index, frame in zip(own, frames, strict=True)})
-    if len(known) < len(entries):
-        raise PayloadError("images: two images have the same id", "images")
-    return CocoFrames(sorted(frames), known, {})
-
-
-def _of_videos(videos: Sequence[Any], video: Frames) -> CocoFrames:
-    entries = [parse(VideoEntry, raw, f"videos[{index}]") for index, raw in enumerate(videos)]
-    chosen = _choose([entry.group for entry in entries], video, "videos")
-    index = next(index for index, entry in enumerate(entries) if entry.group == chosen)
-    entry, where = entries[index], f"videos[{index}]"
-    _check_size(entry, video, where)
-    count = len(entry.file_names)
-    given = entry.frame_indices
-    if given is not None and len(given) != count:
-        raise PayloadError(f"{where}.frame_indices: {len(given)} for {count} images", f"{where}.frame_indices")
-    places = [f"{where}.file_names[{position}]" for position in range(count)]
-    frames = _number(given or [None] * count, entry.file_names, places, video)
-    return CocoFrames(frames, {}, {one.id: one is entry for one in entries})
-
-
-def _choose(groups: Sequence[str], video: Frames, path: str) -> str:
-    """Which of the videos that a file is about is this one."""
-    names = list(dict.fromkeys(groups))
-    if not names:
-        raise PayloadError(f"{path}: it is empty", path)
-    if len(names) == 1:
-        return names[0]
-    stem = video.path.stem
-    fitting = [name for name in names if stem in (name, PurePosixPath(name).name)]
-    if len(fitting) != 1:
-        shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise PayloadError(f"{path}: of its videos ({shown}) {len(fitting) or 'none'} has the name {stem!r}", path)
-    return fitting[0]
 
 
 def _number(given: Sequence[int | None], names: Sequence[str], places: Sequence[str], video: Frames) -> list[int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-from backend.detections.coco import read_coco
+from backend.detections.coco import CocoFile
 from backend.detections.looked import ByFrame
-from backend.detections.mot import read_mot
+from backend.detections.mot import MotFile
 from backend.errors import DatasetError, SettingsError
 from backend.video.frames import Frames
 
@@ -14,28 +16,63 @@ _JSON = (b"[", b"{")
 _MARK = b"\xef\xbb\xbf"
 
 
-def read_detections(path: Path, video: Frames, images: Path | None = None) -> ByFrame:
-    """The detections of a video: MOTChallenge's ``det.txt``, or COCO's JSON.
+class DetectionFile(Protocol):
+    """A file of detections, read once.
+
+    Attributes:
+        path: the file.
+        names: of the videos that it is about; none where it does not say.
+        labels: those that its detections have.
+        best: the highest score.
+    """
+
+    path: Path
+    names: Sequence[str]
+    labels: Sequence[str]
+    best: float
+
+    def detections(self, video: Frames, name: str | None = None) -> ByFrame:
+        """The detections of one video.
+
+        Args:
+            video: what was looked at.
+            name: one of ``names``; by default the only one, or the one that has the name of the video's file.
+
+        Returns:
+            by frame from 0, those on which nothing was found among them.
+
+        Raises:
+            DatasetError: what the file says does not fit the video; the message has the line.
+        """
+
+
+def open_detections(path: Path, images: Path | None = None) -> DetectionFile:
+    """A file of detections: MOTChallenge's ``det.txt``, or COCO's JSON.
 
     Args:
         path: the file; which format it has is told from how it begins.
-        video: what was looked at.
         images: COCO's file that says which frame each image is, and what the categories are called.
 
-    Returns:
-        by frame from 0, those on which nothing was found among them.
-
     Raises:
-        DatasetError: a file cannot be read, or something in it is not what the format asks for, or does not fit the
-            video; the message has the line. Or there is no detection.
+        DatasetError: a file cannot be read, or something in it is not what the format asks for; the message has the
+            line.
         SettingsError: ``images`` for a file that has frames.
     """
     if _begins_with(path, _JSON):
-        found = read_coco(path, video, images)
-    elif images is not None:
+        return CocoFile(path, images)
+    if images is not None:
         raise SettingsError(f"{path} is no JSON: it says itself which frame is which, and needs no file of images")
-    else:
-        found = read_mot(path, video)
+    return MotFile(path)
+
+
+def read_detections(path: Path, video: Frames, images: Path | None = None) -> ByFrame:
+    """The detections of a video; see :func:`open_detections`.
+
+    Raises:
+        DatasetError: as there, or the file does not fit the video, or there is no detection of it.
+        SettingsError: as there.
+    """
+    found = open_detections(path, images).detections(video)
     if not any(found.values()):
         raise DatasetError(f"{path} has no detection of {video.path.name}")
     return found

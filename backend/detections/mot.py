@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from backend.detections.looked import ByFrame, with_empty_frames
-from backend.evaluation import motchallenge
+from backend.detections.mot_rows import read_rows
+from backend.tracks import Detection
 from backend.video.frames import Frames
 
+_ROW = "frame,-1,left,top,width,height,score"
 
-def read_mot(path: Path, video: Frames) -> ByFrame:
-    """Rows ``frame,-1,left,top,width,height,score``, whose frames and pixels count from 1.
+
+def read_boxes(path: Path, frames: int) -> ByFrame:
+    """Rows ``frame,-1,left,top,width,height,score`` and perhaps more, whose frames and pixels count from 1.
+
+    Args:
+        path: the file.
+        frames: how many the sequence has.
+
+    Returns:
+        by frame from 0, those that have any.
 
     Raises:
         DatasetError: the file cannot be read, or a row (named by its line) is not such a row.
     """
-    return with_empty_frames(motchallenge.read_detections(path, len(video)))
+    found: ByFrame = {}
+    for row in read_rows(path, _ROW, least=7, frames=frames):
+        found.setdefault(row.frame, []).append(Detection(row.box(), row.number(6)))
+    return found
+
+
+class MotFile:
+    """A file of rows, which does not say of which video they are.
+
+    Attributes:
+        path: the file.
+        names: none.
+        labels: none.
+        best: the highest score; minus infinity without any.
+    """
+
+    names: Sequence[str] = ()
+    labels: Sequence[str] = ()
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            DatasetError: the file cannot be read, or a row (named by its line) is not such a row.
+        """
+        self.path = path
+        found = read_boxes(path, sys.maxsize)
+        self.best = max((one.score for detections in found.values() for one in detections), default=-float("inf"))
+
+    def detections(self, video: Frames, name: str | None = None) -> ByFrame:
+        """See :class:`backend.detections.files.DetectionFile`."""
+        return with_empty_frames(read_boxes(self.path, len(video)))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import configparser
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backend.detections.mot import read_boxes
+from backend.detections.mot_rows import read_rows
 from backend.errors import DatasetError
 from backend.export.results import write_text
 from backend.tracks import Box, Detection
@@ -22,7 +24,6 @@ from backend.video.images import ImageSequence
 TRUTH, DETECTIONS, INFO = "gt/gt.txt", "det/det.txt", "seqinfo.ini"
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 _TRUTH_ROW = "frame,id,left,top,width,height,flag,class,visibility"
-_DETECTION_ROW = "frame,-1,left,top,width,height,score"
 # Rows of the first benchmark, MOT15, end with a place in the world instead of a class and a visibility.
 _WORLD = 10
 
@@ -92,8 +93,8 @@ class MotSequence:
         return [row for row in read_truth(self.directory / TRUTH, self.length) if row.frame < len(self)]
 
     def detections(self, path: Path | None = None) -> dict[int, list[Detection]]:
-        """Detections by frame, from ``det/det.txt`` or another file; raises DatasetError as :func:`read_detections`."""
-        return read_detections(path or self.directory / DETECTIONS, self.length)
+        """Detections by frame, from ``det/det.txt`` or another file; raises DatasetError as :func:`read_boxes`."""
+        return read_boxes(path or self.directory / DETECTIONS, self.length)
 
 
 def find_sequences(root: Path, names: Sequence[str] | None = None) -> list[MotSequence]:
@@ -134,7 +135,7 @@ def read_truth(path: Path, frames: int) -> tuple[TruthBox, ...]:
         DatasetError: the file cannot be read, or a row (named by its line) is not such a row.
     """
     found: dict[tuple[int, int], TruthBox] = {}
-    for row in _rows(path, _TRUTH_ROW, least=7, frames=frames):
+    for row in read_rows(path, _TRUTH_ROW, least=7, frames=frames):
         name = row.whole(1, "the id")
         if (row.frame, name) in found:
             raise row.wrong(f"object {name} is on frame {row.frame + 1} a second time")
@@ -149,22 +150,6 @@ def read_truth(path: Path, frames: int) -> tuple[TruthBox, ...]:
             visibility=visibility if visibility >= 0 else 1.0,
         )
     return tuple(found.values())
-
-
-def read_detections(path: Path, frames: int) -> dict[int, list[Detection]]:
-    """The rows of a ``det.txt``, ``frame,-1,left,top,width,height,score`` and perhaps more, by frame from 0.
-
-    Args:
-        path: the file.
-        frames: how many the sequence has.
-
-    Raises:
-        DatasetError: the file cannot be read, or a row (named by its line) is not such a row.
-    """
-    found: dict[int, list[Detection]] = {}
-    for row in _rows(path, _DETECTION_ROW, least=7, frames=frames):
-        found.setdefault(row.frame, []).append(Detection(row.box(), row.number(6)))
-    return found
 
 
 def write_tracks(path: Path, boxes: Iterable[TrackedBox]) -> None:
@@ -212,57 +197,3 @@ def _sequence(directory: Path) -> MotSequence:
     return MotSequence(
         directory.name, directory, tuple(numbered[number] for number in range(1, length + 1)), length, fps
     )
-
-
-class _Row:
-    """A line's numbers, which know where they stand."""
-
-    def __init__(self, path: Path, line: int, text: str, expected: str, least: int, frames: int) -> None:
-        self._place = f"{path}, line {line}"
-        self._expected = expected
-        cells = text.split(",")
-        while cells and not cells[-1].strip():  # some writers end rows with a comma
-            cells.pop()
-        if len(cells) < least:
-            raise self.wrong(f"{len(cells)} numbers instead of {least} or more")
-        self._cells = cells
-        self.frame = self.whole(0, "the frame") - 1
-        if not 0 <= self.frame < frames:
-            raise self.wrong(f"there is no frame {self.frame + 1}: the sequence has frames 1 to {frames}")
-
-    def __len__(self) -> int:
-        return len(self._cells)
-
-    def number(self, column: int) -> float:
-        try:
-            value = float(self._cells[column])
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self.wrong(f"{self._cells[column].strip()!r} is no number")
-        return value
-
-    def whole(self, column: int, meaning: str) -> int:
-        value = self.number(column)
-        if value != int(value):
-            raise self.wrong(f"{meaning} is {value:g}, which is no whole number")
-        return int(value)
-
-    def box(self) -> Box:
-        left, top, width, height = (self.number(column) for column in range(2, 6))
-        if width <= 0 or height <= 0:
-            raise self.wrong(f"the box has no size ({width:g} x {height:g})")
-        return (left - 1, top - 1, left - 1 + width, top - 1 + height)
-
-    def wrong(self, what: str) -> DatasetError:
-        return DatasetError(f"{self._place}: {what}; a row is {self._expected}")
-
-
-def _rows(path: Path, expected: str, *, least: int, frames: int) -> Iterator[_Row]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read ({error})") from error
-    for line, text in enumerate(lines, start=1):
-        if text.strip():
-            yield _Row(path, line, text, expected, least, frames)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.detections.coco import read_coco
+from backend.detections.coco import CocoFile
 from backend.errors import DatasetError, SettingsError
 from backend.export.formats import FORMATS
 from backend.export.writing import Options
@@ -34,7 +34,7 @@ def image(number: int, name: str, **further: Any) -> dict[str, Any]:
 
 def read(tmp_path: Path, video: FakeVideo, value: Any, images: Any = None) -> dict[int, list[Detection]]:
     named = None if images is None else save(tmp_path / "images.json", images)
-    return read_coco(save(tmp_path / "found.json", value), video.as_reader, named)
+    return CocoFile(save(tmp_path / "found.json", value), named).detections(video.as_reader)
 
 
 def test_results_alone_count_frames_from_zero(tmp_path, video):
@@ -84,7 +84,7 @@ def test_what_export_writes(tmp_path, name, file):
     video = FakeVideo(labelled.length, path=tmp_path / "anything.mp4")
     video.width, video.height = labelled.size
     assert FORMATS[name].write(dataset, tmp_path, Options(pictures=None)) is not None
-    found = read_coco(tmp_path / file, video.as_reader)
+    found = CocoFile(tmp_path / file).detections(video.as_reader)
     assert sorted(found) == list(LABELLED)
     for frame, detections in found.items():
         expected = {LABELS[number - 1]: Mask.from_array(mask).box for number, mask in truth(frame).items()}
@@ -144,4 +144,25 @@ def test_a_file_with_images_needs_no_other(tmp_path, video):
 
 def test_the_images_file_cannot_be_read(tmp_path, video):
     with pytest.raises(DatasetError, match=r"none\.json cannot be read"):
-        read_coco(save(tmp_path / "found.json", [result()]), video.as_reader, tmp_path / "none.json")
+        CocoFile(save(tmp_path / "found.json", [result()]), tmp_path / "none.json")
+
+
+def test_a_file_of_several_videos_is_read_once(tmp_path, video):
+    images = [image(1, "cat/3.jpg"), image(2, "videos/dog/4.jpg"), image(3, "videos/dog/6.jpg")]
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 7, "bbox": BOX},
+        {"id": 2, "image_id": 3, "category_id": 8, "bbox": BOX, "score": 0.25},
+    ]
+    file = CocoFile(save(tmp_path / "f.json", {"images": images, "annotations": annotations, "categories": CATEGORIES}))
+    assert (file.names, file.labels, file.best) == (("cat", "videos/dog"), ["8", "Dog"], 1.0)
+    assert file.detections(video.as_reader, "cat") == {3: [Detection(FOUND, 1.0, "Dog")]}
+    assert file.detections(video.as_reader, "videos/dog") == {4: [], 6: [Detection(FOUND, 0.25, "8")]}
+    alone = CocoFile(save(tmp_path / "r.json", []))
+    assert (alone.names, alone.labels, alone.best) == ((), [], float("-inf"))
+
+
+def test_of_videos_of_one_name_the_first_one_counts(tmp_path, video):
+    videos = [{"id": number, "file_names": [f"dog/{number}.jpg"]} for number in (1, 2)]
+    annotations = [{"video_id": number, "category_id": 7, "bboxes": [BOX]} for number in (1, 2)]
+    whole = {"videos": videos, "annotations": annotations, "categories": CATEGORIES}
+    assert read(tmp_path, video, whole) == {1: [Detection(FOUND, 1.0, "Dog")]}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.detections.files import read_detections
+from backend.detections.files import open_detections, read_detections
 from backend.errors import DatasetError, SettingsError
 from backend.tracks import Detection
 
@@ -75,3 +75,12 @@ def test_images_are_for_json(tmp_path, video):
     file = write(tmp_path / "det.txt", "1,-1,1,1,5,5,0.5\n")
     with pytest.raises(SettingsError, match="is no JSON"):
         read_detections(file, video.as_reader, tmp_path / "images.json")
+
+
+def test_rows_say_of_no_video_and_are_checked_at_once(tmp_path, video):
+    file = open_detections(write(tmp_path / "det.txt", "3,-1,11,21,30,15,0.25\n99,-1,11,21,30,15,0.75\n"))
+    assert (file.names, file.labels, file.best) == ((), (), 0.75)
+    with pytest.raises(DatasetError, match="line 2: there is no frame 99: the sequence has frames 1 to 12"):
+        file.detections(video.as_reader)
+    with pytest.raises(DatasetError, match="line 1: 1 numbers"):
+        open_detections(write(tmp_path / "det.txt", "one"))

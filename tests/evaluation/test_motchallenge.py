@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.detections.mot import read_boxes
 from backend.errors import DatasetError, OutputError
 from backend.evaluation.motchallenge import (
     TrackedBox,
     TruthBox,
     find_sequences,
-    read_detections,
     read_truth,
     write_tracks,
 )
@@ -200,7 +200,7 @@ def test_a_row_of_detections_that_is_none_is_named_by_its_line(tmp_path: Path, r
     path = tmp_path / "det.txt"
     path.write_text(f"1,-1,1,1,4,4,0.5\n{row}\n")
     with pytest.raises(DatasetError, match=message) as error:
-        read_detections(path, 3)
+        read_boxes(path, 3)
     assert f"{path}, line 2: " in str(error.value)
 
 
@@ -209,7 +209,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_truth(tmp_path / "gt.txt", 3)
     (tmp_path / "det.txt").write_bytes(b"\xff\xfe1,2")
     with pytest.raises(DatasetError, match="cannot be read"):
-        read_detections(tmp_path / "det.txt", 3)
+        read_boxes(tmp_path / "det.txt", 3)
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_results_are_written_in_order_and_from_1(tmp_path: Path) -> None:
         "1,1,4,5,2,2,0.1235,-1,-1,-1\n1,2,1.25,2,9.75,19,1.0000,-1,-1,-1\n2,2,1,1,10,20,0.5000,-1,-1,-1\n"
     )
     # It can be read as detections, each where it was.
-    assert read_detections(path, 2)[1] == [Detection((0, 0, 10, 20), 0.5)]
+    assert read_boxes(path, 2)[1] == [Detection((0, 0, 10, 20), 0.5)]
 
 
 def test_no_results_are_an_empty_file(tmp_path: Path) -> None:
