@@ -33,6 +33,8 @@ from backend.labelstudio.media import MediaLibrary
 from backend.labelstudio.media_folder import MediaFolder
 from backend.labelstudio.project import iter_tasks, read_label_config
 from backend.labelstudio.project_config import ProjectConfig, parse_project_config
+from backend.service.archive import Archive
+from backend.service.store import DATABASE
 from backend.settings import Settings
 from backend.video.shelf import VideoShelf
 
@@ -89,6 +91,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE[,TYPE...]",
         help="regions that are left aside, such as polygonlabels; otherwise those that cannot be exported are refused",
     )
+    parser.add_argument(
+        "--masks-from-store",
+        action="store_true",
+        help="put the masks that the backend keeps in --data-dir beside the boxes of videos that it tracked",
+    )
+    parser.add_argument(
+        "--masked-only",
+        action="store_true",
+        help="leave out the frames of videos on which a box has no mask, instead of refusing formats that hold masks",
+    )
     add_settings(
         parser,
         "label_studio_url",
@@ -114,7 +126,8 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(logging_redirect_tqdm())
         library = _library(settings, source, stack)
         choices = _choices(args, settings, source)
-        reading = Reading(choices, Media(folder, library), shelf, notes, lambda: interrupts.asked)
+        masks = stack.enter_context(Archive(settings.data_dir / DATABASE).open()) if args.masks_from_store else None
+        reading = Reading(choices, Media(folder, library), shelf, notes, lambda: interrupts.asked, masks)
         dataset = _read(source, settings, reading)
         summaries = None if dataset is None else _write(args.format, dataset, results, options, reading.cancelled)
         if dataset is None or summaries is None:
@@ -191,6 +204,7 @@ def _choices(args: argparse.Namespace, settings: Settings, source: _Source) -> C
         frame_rate=args.frame_rate,
         pictures=args.pictures != "none",
         ignored=args.ignore,
+        masked_only=args.masked_only,
     )
 
 
@@ -304,6 +318,10 @@ what is read:
 where videos and images are looked for:
   in --media by their names, as they were uploaded or as Label Studio calls them; then at --label-studio-url, and
   plain paths in --media-root.
+
+which masks videos have:
+  Label Studio holds boxes on a video, and no masks. With --masks-from-store those count that the backend made when it
+  tracked the boxes: on the frames on which a region is drawn as it was tracked. What was changed since has none.
 
 which regions of images are one object:
   those with the same meta.track_id; else, with --objects label, those of one label; else those of the same id.

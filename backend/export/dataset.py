@@ -16,8 +16,8 @@ class LabelledObject:
     Attributes:
         id: the Label Studio region id where there is one; unique within the video.
         label: its class; None where it was given none.
-        boxes: ``xyxy`` pixels on each frame on which it is visible, as drawn: they may reach beyond the picture. Where
-            ``masks`` has the frame it is the mask's, without specks where the mask was tracked.
+        boxes: ``xyxy`` pixels on each frame on which it is visible, as drawn: they may reach beyond the picture. What
+            was labelled by masks has the masks' boxes, without specks where it was tracked.
         masks: on the frames for which there are any.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from backend.export.dataset import LabelledObject
+from backend.export.kept_masks import MaskSource
 from backend.export.media import Media
 from backend.export.notes import Notes
 from backend.labelstudio.exported import Labelling, Task
@@ -30,6 +31,7 @@ class Choices:
         frame_rate: by which Label Studio counted, whatever else says so; of images, the rate of their sequence.
         pictures: the pictures will be written, so that every one has to be at hand.
         ignored: types of regions that are left aside, in lower case.
+        masked_only: frames of videos on which a box has no mask do not count as labelled.
     """
 
     config: ProjectConfig | None = None
@@ -38,6 +40,7 @@ class Choices:
     frame_rate: float | None = None
     pictures: bool = True
     ignored: frozenset[str] = frozenset()
+    masked_only: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class Reading:
         shelf: holds the videos.
         notes: gets what the user should know.
         cancelled: asked now and then.
+        masks: has masks for the boxes on videos, where there are any.
     """
 
     choices: Choices
@@ -57,6 +61,7 @@ class Reading:
     shelf: VideoShelf
     notes: Notes
     cancelled: Callable[[], bool] = lambda: False
+    masks: MaskSource | None = None
 
 
 @dataclass(frozen=True, eq=False)

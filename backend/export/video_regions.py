@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from backend.errors import PayloadError
-from backend.export.dataset import LabelledVideo
+from backend.export.dataset import LabelledObject, LabelledVideo
+from backend.export.kept_masks import MaskSource, Place, counted, masks_of
 from backend.export.media import find_medium
 from backend.export.reading import ROTATED, LabelledTask, Reading, Sketch, in_order
 from backend.labelstudio.drawn import draw
 from backend.labelstudio.media_folder import media_stem
 from backend.labelstudio.rates import ChosenRate, RateEvidence, check_declared, guess_rate
+from backend.labelstudio.regions import Size
 from backend.labelstudio.results import VideoRegion
 from backend.video.clock import FrameClock
 from backend.video.frames import Frames
@@ -45,7 +50,7 @@ def label_video(item: LabelledTask, reading: Reading) -> LabelledVideo:
     for sentence in (*clock.warnings, *video.warnings):
         reading.notes.add(sentence, item.place)
     size = (video.width, video.height)
-    sketches = {}
+    sketches: dict[str, Sketch] = {}
     for region in item.results.videos:
         drawn = draw(region.items, clock, size)
         sketches[region.id] = Sketch.of(region.id, region.labels, reading, item.place)
@@ -54,15 +59,44 @@ def label_video(item: LabelledTask, reading: Reading) -> LabelledVideo:
             reading.notes.add(ROTATED, item.place)
         if drawn.beyond is not None:
             reading.notes.add(_beyond(drawn.beyond, region, clock), item.place)
+    objects = in_order(sketches, reading, item.place)
+    if reading.masks is not None:
+        objects = [_with_masks(one, reading.masks, item, value, clock, size, reading) for one in objects]
     return LabelledVideo(
         name=item.name(media_stem(value)),
         size=size,
         length=len(video),
         fps=video.fps,
-        labelled=np.unique(clock.shown()).tolist(),
-        objects=in_order(sketches, reading, item.place),
+        labelled=_labelled(np.unique(clock.shown()).tolist(), objects, reading, item.place),
+        objects=objects,
         frames=video,
     )
+
+
+def _with_masks(
+    one: LabelledObject,
+    source: MaskSource,
+    item: LabelledTask,
+    value: str,
+    clock: FrameClock,
+    size: Size,
+    reading: Reading,
+) -> LabelledObject:
+    task = item.task
+    kept = source.find(task.project, task.id, one.id) if task.project is not None and task.id is not None else None
+    place = Place(item.place, one.id, one.label)
+    return replace(one, masks=masks_of(one.boxes, kept, value, clock, size, reading.notes, place))
+
+
+def _labelled(frames: list[int], objects: Sequence[LabelledObject], reading: Reading, place: str) -> list[int]:
+    """Of the frames those that count as labelled."""
+    if not reading.choices.masked_only:
+        return frames
+    whole = [frame for frame in frames if all(frame in one.masks for one in objects if frame in one.boxes)]
+    if len(whole) < len(frames):
+        left = sorted(set(frames) - set(whole))
+        reading.notes.add(f"{counted(left)} left out: a box has no mask there", place)
+    return whole
 
 
 def _target(item: LabelledTask) -> str | None:

@@ -34,6 +34,7 @@ class TaskItem(Incoming):
     """A task; ``annotations`` and ``predictions`` are checked one by one, the latter may be mere numbers."""
 
     id: Annotated[Text | None, BeforeValidator(_as_text)] = None
+    project: Annotated[Text | None, BeforeValidator(_as_text)] = None
     data: dict[str, Any]
     annotations: list[Any] | None = None
     predictions: list[Any] | None = None
@@ -53,6 +54,7 @@ class Task:
 
     Attributes:
         id: its number in Label Studio; None where the file has none, as before an import.
+        project: its project's number, where the file has it.
         name: tells it from the others: its id, else its position in the file, from 1.
         data: its data.
         path: where it was found.
@@ -63,6 +65,7 @@ class Task:
     """
 
     id: str | None
+    project: str | None
     name: str
     data: Mapping[str, Any]
     path: str
@@ -114,6 +117,7 @@ def parse_task(raw: object, path: str, number: int) -> Task:
     prediction = max(predictions, key=standing, default=None)
     return Task(
         id=task.id,
+        project=task.project,
         name=str(number) if task.id is None else task.id,
         data=task.data,
         path=path,
