@@ -12,7 +12,7 @@ from typing import cast
 
 import torch
 from segment_anything.modeling.common import LayerNorm2d
-from timm.models.tiny_vit import ConvLayer, ConvNorm, PatchEmbed, PatchMerging, TinyVitStage
+from timm.models.tiny_vit import Attention, ConvLayer, ConvNorm, PatchEmbed, PatchMerging, TinyVitStage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -78,11 +78,38 @@ class TinyViT(nn.Module):
         return self.levels(image)[0]
 
     def fold(self) -> None:
-        """Fold every batch normalisation into the convolution before it (exact up to rounding)."""
+        """Fold every batch normalisation into the convolution before it, and let attention be one kernel; both are
+        exact up to rounding. The weights are those that are loaded, and stay."""
         for module in list(self.modules()):
             for name, child in list(module.named_children()):
                 if isinstance(child, ConvNorm):
                     setattr(module, name, _fold(child))
+                elif isinstance(child, Attention):
+                    setattr(module, name, _FixedAttention(child))
+
+
+class _FixedAttention(nn.Module):
+    """Attention within windows, whose bias is looked up once and has the shape that torch's fused kernels take."""
+
+    bias: Tensor
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.proj = attention.norm, attention.qkv, attention.proj
+        self._heads = attention.num_heads
+        self._sizes = [attention.key_dim, attention.key_dim, attention.val_dim]
+        with torch.no_grad():
+            # (1, heads, tokens, tokens); without the batch's dimension only the slowest kernel takes it.
+            self.register_buffer("bias", attention.attention_biases[:, attention.attention_bias_idxs][None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(windows, tokens, C) -> the same."""
+        windows, tokens, _ = x.shape
+        heads = self.qkv(self.norm(x)).view(windows, tokens, self._heads, -1).transpose(1, 2)
+        query, key, value = heads.split(self._sizes, 3)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
+        found: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return found
 
 
 def _fold(pair: ConvNorm) -> nn.Conv2d:
