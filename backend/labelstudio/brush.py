@@ -8,7 +8,6 @@ is the picture's alpha channel; what is not fully transparent there is inside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NoReturn
 
 import numpy as np
@@ -85,24 +84,28 @@ def encode_mask(mask: BoolArray) -> list[int]:
     """
     height, width = mask.shape
     check_size(width, height, "the mask")
-    bits = [f"{CHANNELS * mask.size:032b}{WORD_SIZE - 1:05b}", *(f"{size - 1:04b}" for size in LENGTH_SIZES)]
-    bits.extend(_blocks(np.asarray(mask, bool).ravel()))
-    text = "".join(bits)
-    padded = text + "0" * (-len(text) % 8)
-    return list(int(padded, 2).to_bytes(len(padded) // 8, "big"))
+    header = f"{CHANNELS * mask.size:032b}{WORD_SIZE - 1:05b}" + "".join(f"{size - 1:04b}" for size in LENGTH_SIZES)
+    bits = np.concatenate([np.array(list(header), np.uint8), _blocks(np.asarray(mask, bool).ravel())])
+    encoded: list[int] = np.packbits(bits).tolist()
+    return encoded
 
 
-def _blocks(pixels: npt.NDArray[np.bool_]) -> Iterator[str]:
+def _blocks(pixels: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """The runs of a mask as the bits of blocks with a repeated value."""
-    starts = np.flatnonzero(np.diff(pixels, prepend=~pixels[:1]))
+    starts = np.concatenate([[0], np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
     lengths = CHANNELS * np.diff(starts, append=pixels.size)
     longest = 1 << LENGTH_SIZES[-1]
-    for inside, length in zip(pixels[starts].tolist(), lengths.tolist(), strict=True):
-        value = f"{OPAQUE if inside else 0:0{WORD_SIZE}b}"
-        for begin in range(0, length, longest):
-            part = min(longest, length - begin)
-            choice = next(i for i, size in enumerate(LENGTH_SIZES) if part <= 1 << size)
-            yield f"1{choice:02b}{part - 1:0{LENGTH_SIZES[choice]}b}{value}"
+    parts = -(-lengths // longest)  # a run that is longer than the largest field holds takes several blocks
+    inside = np.repeat(pixels[starts], parts)
+    sizes = np.full(len(inside), longest)
+    sizes[np.cumsum(parts) - 1] = lengths - (parts - 1) * longest
+    choices = np.searchsorted(1 << np.array(LENGTH_SIZES), sizes)
+    fields = np.array(LENGTH_SIZES)[choices]
+    values = ((((1 << 2) | choices) << fields) | (sizes - 1)) << WORD_SIZE | inside * OPAQUE
+    widths = 3 + fields + WORD_SIZE
+    aligned = (values << (32 - widths)).astype(">u4")
+    rows = np.unpackbits(aligned.view(np.uint8).reshape(-1, 4), axis=1)
+    return rows[np.arange(32) < widths[:, None]]
 
 
 def _bytes(rle: object, path: str) -> bytes:

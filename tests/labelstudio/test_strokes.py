@@ -1,0 +1,57 @@
+"""Brush strokes of drafts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from backend.labelstudio.strokes import Stroke, paint
+
+BLANK = np.zeros((100, 200), bool)
+
+
+def stroke(*path: float, width: float = 5.0, kind: str = "add") -> Stroke:
+    return Stroke.model_validate({"type": kind, "relativePoints": list(path), "relativeStrokeWidth": width})
+
+
+def test_a_stroke_is_a_line_of_its_width_with_round_ends() -> None:
+    painted = paint(BLANK, [stroke(25.0, 50.0, 75.0, 50.0)])  # 10 pixels wide, from x 50 to 150, at y 50
+    assert painted[50, 50:150].all()
+    assert not painted[50, :43].any() and not painted[50, 158:].any()
+    rows = np.flatnonzero(painted[:, 100])
+    assert 9 <= len(rows) <= 12 and abs(rows.mean() - 50) <= 1
+    assert not painted[46, 45] and painted[47, 50]
+    assert not BLANK.any()
+
+
+def test_a_tap_is_a_dot() -> None:
+    painted = paint(BLANK, [stroke(50.0, 50.0, 50.0, 50.0)])
+    assert painted[50, 100]
+    assert 50 < painted.sum() < 120
+
+
+def test_the_eraser_takes_away_what_was_there_before_it() -> None:
+    full = np.ones((100, 200), bool)
+    strokes = [stroke(0.0, 50.0, 100.0, 50.0, kind="eraser"), stroke(50.0, 50.0, 50.0, 50.0)]
+    painted = paint(full, strokes)
+    assert not painted[50, 10] and painted[50, 100] and painted[10, 10]
+
+
+def test_what_lies_far_outside_is_harmless() -> None:
+    assert paint(BLANK, [stroke(-1e6, -1e6, 1e6, 1e6, width=1000.0)]).shape == BLANK.shape
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"relativePoints": [1.0], "relativeStrokeWidth": 1.0},
+        {"relativePoints": [1.0, float("nan")], "relativeStrokeWidth": 1.0},
+        {"relativePoints": [1.0, 2.0], "relativeStrokeWidth": 0.0},
+        {"relativePoints": [1.0, 2.0], "relativeStrokeWidth": 1.0, "type": "spray"},
+        {"points": [1.0, 2.0]},
+    ],
+)
+def test_what_is_no_stroke_is_refused(raw: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Stroke.model_validate(raw)
