@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from backend.evaluation.benchmark_report import Case, Clicks, Figure, Measured, Memory
-from backend.evaluation.machine import peak_bytes, resident_bytes
 from backend.evaluation.moving_scene import scene_of
 from backend.evaluation.stages import ASSOCIATE, DECODE, ENCODE, MASKS, PROMPTS, SERIALISE, STAGES, THIN
 from backend.evaluation.stopwatch import REST, Stopwatch
 from backend.evaluation.timed import timed_frames, timed_segmenter, timed_tracker
 from backend.labelstudio.edits import Item
 from backend.labelstudio.regions import RECTANGLE, Region, from_keyframe, replace_sequence, to_box
+from backend.memory import peak_bytes, resident_bytes
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding
 from backend.tracking.build import Models

@@ -1,11 +1,10 @@
-"""The machine that figures were measured on, and what a process takes of it."""
+"""The machine that figures were measured on."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,24 +51,6 @@ def load_average() -> float | None:
     return None
 
 
-def resident_bytes() -> int:
-    """What this process holds in memory now; its peak where the system does not say."""
-    return _status("VmRSS") or peak_bytes()
-
-
-def peak_bytes() -> int:
-    """The most that this process has held in memory; 0 where the system does not say."""
-    # The high-water mark of getrusage includes that of the process which started this one.
-    peak = _status("VmHWM")
-    if peak is None:
-        with suppress(ImportError):
-            import resource
-
-            usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            return usage if sys.platform == "darwin" else 1024 * usage
-    return peak or 0
-
-
 def commit() -> str | None:
     """The commit that is checked out, ``-dirty`` where files differ from it; None where there is no repository."""
     command = ["git", "-C", str(_REPOSITORY), "describe", "--always", "--dirty", "--exclude=*"]
@@ -92,12 +73,3 @@ def _memory() -> int:
     with suppress(AttributeError, OSError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 0
-
-
-def _status(field: str) -> int | None:
-    """Bytes of a field of Linux's /proc/self/status."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith(f"{field}:"):
-                return 1024 * int(line.split()[1])
-    return None

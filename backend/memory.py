@@ -1,0 +1,43 @@
+"""What this process holds in memory."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory now; its peak where the system does not say."""
+    return _status("VmRSS") or peak_bytes()
+
+
+def peak_bytes() -> int:
+    """The most that this process has held in memory; 0 where the system does not say."""
+    # The high-water mark of getrusage includes that of the process which started this one.
+    peak = _status("VmHWM")
+    if peak is None:
+        with suppress(ImportError):
+            import resource
+
+            usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return usage if sys.platform == "darwin" else 1024 * usage
+    return peak or 0
+
+
+def device_bytes(device: str) -> tuple[int, int] | None:
+    """What torch holds of a CUDA device's memory for this process, and all that the device has; None for other devices,
+    and as long as nobody has loaded torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda"):
+        return None
+    return torch.cuda.memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
+
+
+def _status(field: str) -> int | None:
+    """Bytes of a field of Linux's /proc/self/status."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{field}:"):
+                return 1024 * int(line.split()[1])
+    return None
