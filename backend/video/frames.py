@@ -12,6 +12,8 @@ import numpy.typing as npt
 from backend.errors import FrameOutOfRange
 from backend.tracks import ImageArray
 
+FileState = tuple[str, int, int]  # place, time of change, size
+
 
 class FrameSource(Protocol):
     """Random access to frames, and no more."""
@@ -98,7 +100,7 @@ def in_order(source: FrameSource, indices: range, name: str) -> Iterator[tuple[i
     return ((index, source.frame(index)) for index in indices)
 
 
-def file_state(path: Path) -> tuple[str, int, int]:
+def file_state(path: Path) -> FileState:
     """A file's place, time of change and size. Raises OSError where there is none."""
     state = path.stat()
     return (str(path.resolve()), state.st_mtime_ns, state.st_size)

@@ -41,7 +41,7 @@ class ImageSequence:
         self.timestamps: npt.NDArray[np.float64] = np.arange(len(self._images)) / fps
         self.timestamps.setflags(write=False)
         self.duration = len(self._images) / fps
-        self.height, self.width = _read(self._images[0]).shape[:2]
+        self.height, self.width = read_image(self._images[0]).shape[:2]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -54,7 +54,7 @@ class ImageSequence:
             VideoError: the file cannot be read, or its size is not the first one's.
         """
         check_index(index, len(self), self.path.name)
-        image = _read(self._images[index])
+        image = read_image(self._images[index])
         if image.shape[:2] != (self.height, self.width):
             raise VideoError(
                 f"{self._images[index]} is {image.shape[1]} x {image.shape[0]} pixels, the first image "
@@ -111,7 +111,12 @@ class SparseImages:
         return self._images.frame(position)
 
 
-def _read(path: Path) -> ImageArray:
+def read_image(path: Path) -> ImageArray:
+    """The RGB image ``uint8 (H, W, 3)`` of a file, upright as browsers show it.
+
+    Raises:
+        VideoError: it cannot be read, or is too large.
+    """
     try:
         with Image.open(path) as image:
             # The size stands in the header: nothing is allocated for an absurd one.
