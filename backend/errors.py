@@ -8,9 +8,13 @@ from __future__ import annotations
 
 
 class KeytrackError(Exception):
-    """Base of every error that a user can cause; never raised itself."""
+    """Base of every error that a user can cause; never raised itself.
+
+    ``passing`` says that the same may go well later: something could not be reached, or was busy.
+    """
 
     code = "error"
+    passing = False
 
 
 class SettingsError(KeytrackError):
@@ -68,6 +72,12 @@ class LabelStudioError(KeytrackError):
     code = "label-studio"
 
 
+class LabelStudioUnreachable(LabelStudioError):
+    """Label Studio cannot be reached, or cannot answer now."""
+
+    passing = True
+
+
 class StartError(KeytrackError):
     """A server that was started ended or did not answer in time; the message has the end of its log."""
 
@@ -78,6 +88,7 @@ class WeightsError(KeytrackError):
     """Weights are missing, damaged, or could not be fetched; the message lists the sources tried."""
 
     code = "no-weights"
+    passing = True
 
 
 class DatasetError(KeytrackError):
@@ -102,3 +113,16 @@ class UnavailableError(KeytrackError):
     """The service cannot take a request now; asking again later may help."""
 
     code = "unavailable"
+    passing = True
+
+
+class NotKeptError(KeytrackError):
+    """Something was asked for that the backend does not keep."""
+
+    code = "not-kept"
+
+
+class UnfinishedError(KeytrackError):
+    """A track was asked for that is not complete (yet)."""
+
+    code = "unfinished"

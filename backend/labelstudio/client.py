@@ -12,13 +12,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from pydantic import SecretStr
 
-from backend.errors import LabelStudioError
+from backend.errors import LabelStudioError, LabelStudioUnreachable
 from backend.labelstudio.hosts import origin, same_site
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 10.0
 ACCESS_TTL = 300.0  # seconds, Label Studio's default; the JWT's own "exp" says better where it can be read
 REFRESH_MARGIN = 30.0
+NOT_NOW = {408, 425, 429, 500, 502, 503, 504}  # statuses that say nothing against the request
 NO_PROXIES = {"http": None, "https": None, "all": None}
 
 
@@ -109,7 +111,9 @@ class TokenAuth(requests.auth.AuthBase):
                 **direct(url),
             )
         except requests.RequestException as error:
-            raise LabelStudioError(f"{url} cannot be reached ({type(error).__name__})") from None
+            raise LabelStudioUnreachable(f"{url} cannot be reached ({type(error).__name__})") from None
+        if reply.status_code in NOT_NOW:
+            raise LabelStudioUnreachable(f"{url} answered {reply.status_code}")
         if reply.status_code in (400, 401, 403):
             raise LabelStudioError(
                 f"Label Studio at {self._url} refused the personal access token; it may be expired or revoked. Make a "
@@ -144,6 +148,29 @@ class LabelStudioClient:
         """GET ``/api/...`` with query parameters."""
         return self.call("GET", path, params=params)
 
+    def items(self, path: str, **params: Any) -> Iterator[Any]:
+        """GET a list, which comes whole or, from other versions of Label Studio, in pages.
+
+        Raises:
+            LabelStudioError: as :meth:`call` does, or the answer is no list.
+        """
+        asked: list[dict[str, Any]] = []
+        following: object = None
+        while not asked or following:
+            answer = self.get(path, **params)
+            if isinstance(answer, list):
+                yield from answer
+                return
+            asked.append(params)
+            found, following = _page(answer)
+            if found is None or (following is not None and not isinstance(following, str)):
+                raise LabelStudioError(f"GET {path}: the answer is no list; is {self.url} a Label Studio?")
+            yield from found
+            # The address may be one by which only Label Studio knows itself.
+            params = dict(parse_qsl(urlsplit(following or "").query))
+            if following and params in asked:
+                raise LabelStudioError(f"GET {path}: its pages never end")
+
     def post(self, path: str, body: object = None, **params: Any) -> Any:
         """POST a JSON body."""
         return self.call("POST", path, json=body, params=params)
@@ -160,20 +187,33 @@ class LabelStudioClient:
         """One API call; the answer's JSON, or None where it has no body.
 
         Raises:
-            LabelStudioError: unreachable, refused, or any answer that is not a success; the message has what
-                Label Studio said.
+            LabelStudioUnreachable: it did not answer, or says that it cannot now.
+            LabelStudioError: any other answer that is not a success; the message has what Label Studio said.
         """
-        reply = self._send(method, path, arguments)
-        if reply.status_code == 401 and self.auth.renew():
-            reply = self._send(method, path, arguments)
-        if not 200 <= reply.status_code < 300:
-            raise LabelStudioError(f"{method} {path}: Label Studio answered {reply.status_code}: {_reason(reply)}")
+        reply = self._succeed(method, path, arguments)
         if not reply.content:
             return None
         try:
             return reply.json()
         except ValueError:
             raise LabelStudioError(f"{method} {path}: the answer is not JSON; is {self.url} a Label Studio?") from None
+
+    def read(self, path: str) -> bytes:
+        """GET a small file, as people's browsers do.
+
+        Raises:
+            LabelStudioError: as :meth:`call`.
+        """
+        return self._succeed("GET", path, {}).content
+
+    def _succeed(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
+        reply = self._send(method, path, arguments)
+        if reply.status_code == 401 and self.auth.renew():
+            reply = self._send(method, path, arguments)
+        if not 200 <= reply.status_code < 300:
+            kind = LabelStudioUnreachable if reply.status_code in NOT_NOW else LabelStudioError
+            raise kind(f"{method} {path}: Label Studio answered {reply.status_code}: {_reason(reply)}")
+        return reply
 
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
         url = self.url + path
@@ -188,9 +228,13 @@ class LabelStudioClient:
                 **arguments,
             )
         except requests.Timeout:
-            raise LabelStudioError(f"{method} {path}: no answer from {self.url} within {self._timeout:g} s") from None
+            raise LabelStudioUnreachable(
+                f"{method} {path}: no answer from {self.url} within {self._timeout:g} s"
+            ) from None
         except requests.RequestException as error:
-            raise LabelStudioError(f"{method} {path}: {self.url} cannot be reached ({type(error).__name__})") from None
+            raise LabelStudioUnreachable(
+                f"{method} {path}: {self.url} cannot be reached ({type(error).__name__})"
+            ) from None
 
 
 def _expiry(access: str) -> float | None:
@@ -201,6 +245,12 @@ def _expiry(access: str) -> float | None:
         return float(claims["exp"])
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
         return None
+
+
+def _page(answer: object) -> tuple[list[Any] | None, object]:
+    """A page's items, None where it is no page, and the address of the next one."""
+    found = answer.get("results") if isinstance(answer, dict) else None
+    return (found, answer.get("next")) if isinstance(answer, dict) and isinstance(found, list) else (None, None)
 
 
 def _field(reply: requests.Response, name: str) -> object:

@@ -188,7 +188,13 @@ class DownloadStore:
 
 
 class Unreachable(MediaError):
-    """The source did not answer; a copy fetched before may serve."""
+    """The source did not answer, or cannot now; a copy fetched before may serve."""
+
+    passing = True
+
+
+def _key(address: str) -> str:
+    return hashlib.sha256(_identity(address).encode()).hexdigest()[:24]
 
 
 def _identity(address: str) -> str:

@@ -19,7 +19,7 @@ import requests
 from pydantic import SecretStr
 
 from backend.errors import LabelStudioError, MediaError
-from backend.labelstudio.client import CONNECT_TIMEOUT, NoAuth, TokenAuth, direct
+from backend.labelstudio.client import CONNECT_TIMEOUT, NOT_NOW, NoAuth, TokenAuth, direct
 from backend.labelstudio.downloads import DownloadStore, Unreachable
 from backend.labelstudio.hosts import GuardedAdapter, HostRules, origin, same_site, shown
 
@@ -236,7 +236,8 @@ class MediaLibrary:
                 f"{shown(address)}: Label Studio answered 404. It serves a local file only if a Local Files storage of "
                 "the project covers it"
             )
-        raise MediaError(f"{shown(address)} answered {status} {response.reason or ''}".rstrip())
+        kind = Unreachable if status in NOT_NOW else MediaError
+        raise kind(f"{shown(address)} answered {status} {response.reason or ''}".rstrip())
 
 
 def _request(
@@ -253,7 +254,7 @@ def _request(
             **direct(address),
         )
     except LabelStudioError as error:
-        raise MediaError(f"{shown(address)}: {error}") from None
+        raise (Unreachable if error.passing else MediaError)(f"{shown(address)}: {error}") from None
     except (requests.ConnectionError, requests.Timeout) as error:  # its text may hold a signed address
         raise Unreachable(f"{shown(address)} cannot be reached ({type(error).__name__})") from None
     except (requests.RequestException, ValueError) as error:

@@ -3,12 +3,13 @@
 import base64
 import json
 import logging
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
 from pydantic import SecretStr
 
-from backend.errors import LabelStudioError, MediaError
+from backend.errors import LabelStudioError, LabelStudioUnreachable, MediaError
 from backend.labelstudio.client import LabelStudioClient, TokenAuth, is_personal_token
 from support.http import Answer, Asked, WebServer, web_server
 
@@ -175,7 +176,7 @@ def test_verbs_send_json_and_give_json_back(site):
 def test_an_unreachable_label_studio_is_named():
     with web_server() as site:
         url = site.url
-    with pytest.raises(LabelStudioError, match=f"{url} cannot be reached"):
+    with pytest.raises(LabelStudioUnreachable, match=f"{url} cannot be reached"):
         LabelStudioClient(url, LEGACY).get("/api/projects")
 
 
@@ -213,3 +214,54 @@ def test_a_loopback_label_studio_is_not_asked_through_a_proxy(site, monkeypatch)
     monkeypatch.delenv("no_proxy", raising=False)
     site.routes["/api/x"] = Answer(200, b"{}")
     assert LabelStudioClient(site.url, LEGACY).get("/api/x") == {}
+
+
+def paged(pages: list[dict]):
+    """A list in pages, whose next addresses are those by which Label Studio knows itself."""
+
+    def serve(asked: Asked) -> Answer:
+        query = dict(parse_qsl(urlsplit(asked.path).query))
+        assert query["task"] == "7"
+        return Answer(200, json.dumps(pages[int(query.get("page", 1)) - 1]).encode())
+
+    return serve
+
+
+def test_a_list_comes_whole_or_in_pages(site):
+    client = LabelStudioClient(site.url, LEGACY)
+    site.routes["/api/x"] = Answer(200, b"[1, 2]")
+    assert list(client.items("/api/x", task=7)) == [1, 2]
+    following = "http://inside:8080/api/x?task=7&page=%d"
+    site.routes["/api/x"] = paged(
+        [
+            {"results": [1], "next": following % 2},
+            {"results": [2], "next": following % 3},
+            {"results": [], "next": None},
+        ]
+    )
+    assert list(client.items("/api/x", task=7)) == [1, 2]
+    assert len(site.requests("/api/x")) == 4
+
+
+@pytest.mark.parametrize("answer", [{"detail": "no"}, 3, None, {"results": [], "next": 5}])
+def test_what_is_no_list_is_refused(site, answer):
+    site.routes["/api/x"] = Answer(200, json.dumps(answer).encode())
+    with pytest.raises(LabelStudioError, match="the answer is no list"):
+        list(LabelStudioClient(site.url, LEGACY).items("/api/x"))
+
+
+def test_pages_that_lead_in_a_circle_end(site):
+    site.routes["/api/x"] = paged(
+        [{"results": [1], "next": "/api/x?task=7&page=2"}, {"results": [2], "next": "?task=7&page=2"}]
+    )
+    with pytest.raises(LabelStudioError, match="its pages never end"):
+        list(LabelStudioClient(site.url, LEGACY).items("/api/x", task=7))
+
+
+@pytest.mark.parametrize(("status", "passing"), [(502, True), (429, True), (403, False), (400, False)])
+@pytest.mark.parametrize("token", [LEGACY, PERSONAL])
+def test_what_may_pass_is_told_from_what_stays(site, status, passing, token):
+    site.routes["/api/token/refresh/"] = site.routes["/api/x"] = Answer(status, b"{}")
+    with pytest.raises(LabelStudioError) as error:
+        LabelStudioClient(site.url, token).get("/api/x")
+    assert error.value.passing is passing

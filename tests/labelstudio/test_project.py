@@ -10,7 +10,7 @@ import pytest
 from backend.errors import LabelStudioError, PayloadError
 from backend.labelstudio import project
 from backend.labelstudio.client import LabelStudioClient
-from backend.labelstudio.project import iter_tasks, read_label_config
+from backend.labelstudio.project import iter_tasks, read_label_config, read_task
 from support.http import Answer, Asked, web_server
 
 
@@ -59,3 +59,23 @@ def test_tasks_that_went_away_are_an_error(small_pages):
 def test_what_is_no_label_studio_is_refused():
     with server({1: {"count": 3}}) as site, pytest.raises(PayloadError, match=r"tasks of project 3\.tasks: Field"):
         list(iter_tasks(LabelStudioClient(site.url, "token"), 3))
+
+
+def test_tasks_without_what_was_said_of_them():
+    page = Answer(200, json.dumps({"total": 1, "tasks": [{"id": 1}]}).encode())
+    with web_server({"/api/tasks": page}) as site:
+        assert list(iter_tasks(LabelStudioClient(site.url, "token"), 3, whole=False)) == [{"id": 1}]
+        assert "fields" not in parse_qs(urlsplit(site.asked[0].path).query)
+
+
+def test_one_task_as_it_is_now():
+    def serve(asked: Asked) -> Answer:
+        query = parse_qs(urlsplit(asked.path).query)
+        (number,) = json.loads(query["query"][0])["selectedItems"]["included"]
+        found = [{"id": 5, "annotations": []}] if number == 5 and query["fields"] == ["all"] else []
+        return Answer(200, json.dumps({"total": len(found), "tasks": found}).encode())
+
+    with web_server({"/api/tasks": serve}) as site:
+        client = LabelStudioClient(site.url, "token")
+        assert read_task(client, 3, 5) == {"id": 5, "annotations": []}
+        assert read_task(client, 3, 6) is None
