@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -73,8 +73,8 @@ class Tracker(Protocol):
     def prepared(self, video: Frames, frame: int) -> bool:
         """Whether it is encoded; may be asked by any thread."""
 
-    def forget(self, video: Frames) -> None:
-        """Let go of what is kept of a video; may be called by any thread."""
+    def forget(self, identity: Hashable) -> None:
+        """Let go of what is kept of a video, by its identity; may be called by any thread."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def tracker_factory(settings: Settings, choice: Choice) -> Callable[[], Tracker]
 
 
 class Engine:
-    """The models, built by the first job that needs them; only the worker asks."""
+    """The models, built by the first job that needs them; only the worker asks for them."""
 
     def __init__(self, factory: Callable[[], Tracker]) -> None:
         self._factory = factory
@@ -207,6 +207,11 @@ class Engine:
 
     def tracker(self) -> Tracker:
         """The tracker; raises what the factory raises, and asks it again the next time."""
+    @property
+    def ready(self) -> Tracker | None:
+        """The tracker if it is in memory, for what any thread may ask of it."""
+        return self._tracker
+
         if self._tracker is None:
             self._tracker = self._factory()
         return self._tracker

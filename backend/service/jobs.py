@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Literal, Protocol
+from contextlib import contextmanager
 
 from backend.errors import KeytrackError, UnavailableError
 
@@ -123,16 +124,23 @@ class Jobs:
 
         The jobs waited for go before others. Returns whether all of them came to an end in time.
         """
-        waited = set(jobs.values())
+        with self.attended(jobs.values()), self._changed:
+            return self._changed.wait_for(
+                lambda: all(self._owners.get(key) is not job for key, job in jobs.items()),
+                timeout=max(0.0, deadline - time.monotonic()),
+            )
+
+    @contextmanager
+    def attended(self, jobs: Iterable[Job]) -> Iterator[None]:
+        """Meanwhile somebody waits for something that the jobs make: they go before others."""
+        waited = set(jobs)
         with self._changed:
             for job in waited:
                 job.waiters += 1
-            try:
-                return self._changed.wait_for(
-                    lambda: all(self._owners.get(key) is not job for key, job in jobs.items()),
-                    timeout=max(0.0, deadline - time.monotonic()),
-                )
-            finally:
+        try:
+            yield
+        finally:
+            with self._changed:
                 for job in waited:
                     job.waiters -= 1
 

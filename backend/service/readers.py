@@ -38,6 +38,14 @@ class Readers:
         finally:
             self._give_back(state, reader)
 
+    def drop(self, path: Path) -> None:
+        """Close the idle readers of a file."""
+        with self._lock:
+            surplus = [reader for (known, _, _), reader in self._idle if known == path]
+            self._idle = [(state, reader) for state, reader in self._idle if state[0] != path]
+        for reader in surplus:
+            reader.close()
+
     def close(self) -> None:
         """Close the idle readers; those on loan are closed as they come back."""
         with self._lock:

@@ -43,12 +43,6 @@ def answer(segmenter: Segmenter, encoding: Encoding, prompt: Prompt, logits: Ten
     return Answer(*segment(segmenter, encoding, prompt))
 
 
-def goes_on(prompt: Prompt, earlier: Prompt) -> bool:
-    """Whether a prompt says all that an earlier one said, and more: then the earlier answer is worth going on from."""
-    same = (prompt.frame, prompt.box) == (earlier.frame, earlier.box)
-    return same and prompt.points[: len(earlier.points)] == earlier.points
-
-
 def _heeds(mask: BoolArray, point: Point) -> bool:
     height, width = mask.shape
     row, column = min(max(int(point.y), 0), height - 1), min(max(int(point.x), 0), width - 1)

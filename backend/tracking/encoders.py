@@ -42,9 +42,8 @@ class CachedEncoder(Generic[Made]):
         return self._identity, frame, self._encode
 
 
-def forget(video: Frames, cache: EncodingCache) -> None:
-    """Let go of all encodings of a video's frames."""
-    identity = video.identity()
+def forget(identity: Hashable, cache: EncodingCache) -> None:
+    """Let go of all encodings of a video's frames, by the video's identity."""
     cache.drop(lambda key: isinstance(key, tuple) and key[0] == identity)
 
 

@@ -44,6 +44,12 @@ def by_frame(prompts: Sequence[Prompt]) -> dict[int, dict[str, Prompt]]:
     return dict(sorted(found.items()))
 
 
+def goes_on(prompt: Prompt, earlier: Prompt) -> bool:
+    """Whether a prompt says all that an earlier one said, and more: then the earlier answer is worth going on from."""
+    same = (prompt.frame, prompt.box) == (earlier.frame, earlier.box)
+    return same and prompt.points[: len(earlier.points)] == earlier.points
+
+
 def clamp_span(span: tuple[int, int] | None, prompts: Sequence[Prompt], count: int) -> tuple[int, int]:
     """The first and last frame to track, checked against the video's ``count`` frames and the prompts.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from torch import Tensor
@@ -200,9 +200,9 @@ class VideoTracker:
         """Whether a click on a frame finds it encoded; may be asked by any thread."""
         return self._encoders(video).segmenting.holds(frame)
 
-    def forget(self, video: Frames) -> None:
-        """Let go of what is kept of a video; may be called by any thread."""
-        forget(video, self._cache)
+    def forget(self, identity: Hashable) -> None:
+        """Let go of what is kept of a video, by its identity; may be called by any thread."""
+        forget(identity, self._cache)
 
     def _track(
         self,

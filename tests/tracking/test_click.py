@@ -9,7 +9,7 @@ import torch
 from backend.errors import FrameOutOfRange, PromptError, VideoError
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Segmentation, Segmenter
-from backend.tracking.click import goes_on
+from backend.tracking.plan import goes_on
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, Box, Mask, Point, Prompt, mask_iou
 from backend.video.reader import VideoReader
@@ -93,7 +93,7 @@ def test_what_is_forgotten_is_encoded_again(tmp_path: Path) -> None:
     for video in (desk.video, other):
         desk.tracker.prepare(video.as_reader, 2)
     held = desk.cache.nbytes
-    desk.tracker.forget(desk.video.as_reader)
+    desk.tracker.forget(desk.video.identity())
     assert not desk.tracker.prepared(desk.video.as_reader, 2)
     assert desk.tracker.prepared(other.as_reader, 2)
     assert desk.cache.nbytes == held / 2
