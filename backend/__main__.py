@@ -11,10 +11,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from backend import __version__
+from backend import __version__, logs
 from backend.cli.options import add_settings, settings_from
 from backend.errors import KeytrackError
-from backend.settings import reuse_memory, share_processors, unknown_variables
+from backend.settings import Settings, reuse_memory, share_processors, unknown_variables
 
 COMMANDS = {
     "serve": "run the backend that Label Studio talks to",
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reuse_memory()
     try:
         args = make_parser(arguments).parse_args(arguments)
-        _set_up_logging(settings_from(args).log_level)
+        _set_up_logging(settings_from(args))
         status: int = args.run(args)
         return status
     except KeytrackError as error:
@@ -62,14 +62,12 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
             command.description = module.HELP
             command.set_defaults(run=module.run)
             module.configure(command)
-            add_settings(command, "log_level")
+            add_settings(command, "log_level", "log_format")
     return parser
 
 
-def _set_up_logging(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+def _set_up_logging(settings: Settings) -> None:
+    logs.set_up(settings.log_level, settings.log_format, sys.stderr)
     for name in unknown_variables():
         log.warning("the environment variable %s is no setting of Keytrack and is ignored", name)
 

@@ -107,6 +107,10 @@ class Keytrack:
             "jobs": len(self._jobs),
         }
 
+    def jobs(self) -> dict[str, int]:
+        """Numbers of jobs that are not at their end, by status."""
+        return self._jobs.counts()
+
     def remember(
         self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None
     ) -> None:

@@ -178,6 +178,13 @@ class Settings(BaseSettings):
     label_studio_token: SecretStr | None = Field(
         None, description="Label Studio token, legacy or personal access; by default what Label Studio reports"
     )
+    username: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="user name that callers have to bring, as basic authentication; by default none"
+    )
+    password: SecretStr | None = Field(None, description="the password that belongs to the user name")
+    webhook_secret: SecretStr | None = Field(
+        None, description="secret that webhooks have to bring in their header X-Keytrack-Secret"
+    )
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_comma_separated)] = Field(
         (), description="hosts beside Label Studio's that media may come from, separated by commas"
     )
@@ -186,6 +193,9 @@ class Settings(BaseSettings):
         ByteSize(512 << 20), description="memory for image embeddings, so that no frame is encoded twice"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads for the models; by default torch decides")
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+        "text", description="how log lines are written: text, or json (an object a line)"
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", description="least severe messages that are logged: debug, info, warning or error"
     )
@@ -265,5 +275,6 @@ def _describe(problem: Any) -> str:
     if field not in Settings.model_fields:
         return f"{field}: there is no such setting"
     reason = str(problem.get("ctx", {}).get("error") or problem["msg"])
-    value = "" if field == "label_studio_token" else f" (got {problem['input']!r})"
+    secret = Settings.model_fields[field].annotation == SecretStr | None
+    value = "" if secret else f" (got {problem['input']!r})"
     return f"{ENV_PREFIX}{field.upper()} / {option_name(field)}: {reason}{value}"

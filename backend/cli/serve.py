@@ -16,6 +16,7 @@ from backend import __version__
 from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.errors import SettingsError
 from backend.model import Keytrack
+from backend.service.access import Access
 from backend.service.app import MAX_BODY_BYTES, create_app
 from backend.service.engine import choose, tracker_factory
 from backend.settings import Settings
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "budget_seconds",
         "keyframe_iou",
         "prelabel",
+        "username",
         "label_studio_url",
         "allowed_hosts",
         "max_media_bytes",
@@ -55,10 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes; the models are loaded in the background meanwhile."""
     settings = settings_from(args)
+    access = Access.of(settings)
     choice = choose(settings)
     keytrack = Keytrack(settings, tracker_factory(settings, choice), choice)
     try:
-        server = _listen(keytrack, settings)
+        server = _listen(keytrack, access, settings)
         _stop_on_signals(keytrack)
         ((host, port), *_) = getattr(server, "effective_listen", [(settings.host, server.effective_port)])
         logger.info("keytrack %s at http://%s:%s, data in %s", __version__, host, port, settings.data_dir)
@@ -70,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(keytrack: Keytrack, settings: Settings) -> Any:
+def _listen(keytrack: Keytrack, access: Access, settings: Settings) -> Any:
     try:
         return create_server(
-            create_app(keytrack),
+            create_app(keytrack, access),
             host=settings.host,
             port=settings.port,
             threads=THREADS,

@@ -10,6 +10,8 @@ from werkzeug.exceptions import HTTPException
 
 from backend.errors import KeytrackError, PayloadError, UnavailableError, WeightsError
 from backend.model import Keytrack
+from backend.service.access import Access
+from backend.service.metrics import add_metrics
 from backend.service.payloads import PredictRequest, SetupRequest, WebhookRequest, parse_body
 
 logger = logging.getLogger(__name__)
@@ -17,10 +19,13 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 << 20  # ten tracks of 10,000 keyframes are 11 MB, and a task carries its annotations and drafts
 
 
-def create_app(keytrack: Keytrack, *, max_body_bytes: int = MAX_BODY_BYTES) -> Flask:
-    """The service in front of ``keytrack``, whose life is the caller's to end."""
+def create_app(keytrack: Keytrack, access: Access | None = None, *, max_body_bytes: int = MAX_BODY_BYTES) -> Flask:
+    """The service in front of ``keytrack``, whose life is the caller's to end, for those whom ``access`` lets in."""
     app = Flask("keytrack")
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    add_metrics(app, keytrack.jobs)
+    if access is not None:
+        access.protect(app)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a human's keyframes go back as they came
 
     @app.get("/")

@@ -12,10 +12,12 @@ import itertools
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import Literal, Protocol
 from contextlib import contextmanager
+from typing import Literal, Protocol
 
+from backend import logs
 from backend.errors import KeytrackError, UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,12 @@ class Jobs:
     def __len__(self) -> int:
         """Jobs that are not at their end."""
         return len(self._jobs)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs that are not at their end, by status."""
+        with self._changed:
+            found = Counter(job.status for job in self._jobs.values())
+        return {status: found[status] for status in ("preparing", "ready", "running")}
 
     def submit(self, name: str, work: Work, keys: Iterable[Hashable] = (), *, idle: bool = False) -> Job:
         """Queue ``work``; it takes over ``keys`` from the jobs that have them.
@@ -186,7 +194,8 @@ class Jobs:
             if not job.live:
                 return
             try:
-                job.work.prepare(job)
+                with logs.about(job=job.number):
+                    job.work.prepare(job)
             except Exception as error:  # noqa: BLE001 - whatever went wrong is told to whoever waits
                 self._fail(job, error)
                 return
@@ -225,7 +234,8 @@ class Jobs:
             if job.steps is None and not job.stopping:
                 job.steps = iter(job.work.steps(job))
             if not job.stopping and job.steps is not None:
-                next(job.steps)
+                with logs.about(job=job.number):
+                    next(job.steps)
                 with self._changed:
                     job.status = "ready"
                 return

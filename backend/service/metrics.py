@@ -1,0 +1,70 @@
+"""What a Prometheus server asks for: requests, jobs, and what the process uses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 100)
+
+
+class _Jobs(Collector):
+    """Jobs that are not at their end, counted when somebody asks."""
+
+    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily("keytrack_jobs", "Jobs that are not at their end", labels=["status"])
+        for status, number in self._count().items():
+            family.add_metric([status], number)
+        yield family
+
+
+def add_metrics(app: Flask, jobs: Callable[[], Mapping[str, int]]) -> None:
+    """Measure the requests to ``app``, and answer ``GET /metrics``.
+
+    Args:
+        app: to which nothing has been added that may refuse requests: refused ones count too.
+        jobs: numbers of jobs by status.
+    """
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(_Jobs(jobs))
+    seconds = Histogram(
+        "keytrack_request_seconds", "Time to answer a request", ["endpoint"], buckets=_SECONDS, registry=registry
+    )
+    answers = Counter("keytrack_requests", "Requests answered", ["endpoint", "status"], registry=registry)
+
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    def end(response: Response) -> Response:
+        # Not the path: anybody can ask for any path, and each would be kept.
+        endpoint = request.endpoint or "none"
+        answers.labels(endpoint, str(response.status_code)).inc()
+        seconds.labels(endpoint).observe(time.perf_counter() - g.started)
+        return response
+
+    app.before_request(start)
+    app.after_request(end)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
