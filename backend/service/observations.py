@@ -32,7 +32,8 @@ class Observations:
     def add(self, key: TrackKey, revision: int, observations: Iterable[Observation]) -> None:
         """Gather observations of a track; those of a revision that is no longer current are dropped."""
         with self._database.lock:
-            self._gathered.extend(_row(key, revision, observation) for observation in observations)
+            of_track = key.project, key.task, key.region, revision
+            self._gathered.extend((*values_of(observation), *of_track) for observation in observations)
             if len(self._gathered) >= FLUSH_ROWS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
                 self.flush()
 
@@ -101,7 +102,17 @@ def exchange(db: sqlite3.Connection, sides: tuple[tuple[int, int], tuple[int, in
         )
 
 
-def _row(key: TrackKey, revision: int, observation: Observation) -> Row:
+def insert(db: sqlite3.Connection, track: int, revision: int, rows: Iterable[Row]) -> None:
+    """Write the rows of a track that has none; to be called in a transaction. See :func:`values_of`."""
+    db.executemany(
+        "INSERT INTO observations (track, revision, frame, score, human, x0, y0, x1, y1, height, width, counts) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ((track, revision, *row) for row in rows),
+    )
+
+
+def values_of(observation: Observation) -> Row:
+    """Frame, score, human, box, size and mask of an observation, as a row has them."""
     box = observation.box or (None, None, None, None)
     mask = observation.mask
     size, counts = ((None, None), None) if mask is None else (mask.size, mask.counts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.tracks import Box, Track
+from backend.tracks import Box, Observation, Track
 
 Item = dict[str, Any]  # one keyframe of a sequence, or one region, as Label Studio writes it
 
@@ -42,6 +42,16 @@ class Answer:
     results: list[Item]
     score: float
     texts: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class NewTrack:
+    """A complete track that nobody pressed for, under a region's id that is new."""
+
+    region: str
+    label: str
+    answer: Answer
+    observations: Collection[Observation]
 
 
 @dataclass(frozen=True)

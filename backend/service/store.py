@@ -15,8 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from backend.service.database import Database
-from backend.service.observations import Observations, exchange
-from backend.service.records import Answer, Base, Demand, Emission, Item, Project, StoredFrame, StoredTrack, TrackKey
+from backend.service.observations import Observations, exchange, insert, values_of
+from backend.service.records import (
+    FIRST_REVISION,
+    Answer,
+    Base,
+    Demand,
+    Emission,
+    Item,
+    NewTrack,
+    Project,
+    StoredFrame,
+    StoredTrack,
+    TrackKey,
+)
 from backend.tracks import Observation
 
 DATABASE = "keytrack.db"
@@ -157,6 +169,59 @@ class Store:
                 )
                 _note_emission(db, track, answer.results, human)
 
+    def keep_all(
+        self,
+        project: str,
+        task: str,
+        source: str,
+        tracks: Sequence[NewTrack],
+        *,
+        since: int,
+        instead_of: Collection[str] = (),
+    ) -> bool:
+        """Store all that was found in a task without a press, in one transaction; it counts as handed out.
+
+        Args:
+            project: Label Studio's.
+            task: Label Studio's.
+            source: what the tracks depend on.
+            tracks: what was found.
+            since: the press, as :meth:`next_press` gives it, that would have been the next one when this was begun.
+            instead_of: regions whose older tracks go; see :meth:`forget`.
+
+        Returns:
+            False, and nothing done, where a track of this source was stored or pressed for since: that goes before.
+        """
+        rows = [[values_of(observation) for observation in track.observations] for track in tracks]
+        with self._flushed_transaction() as db:
+            if db.execute(
+                "SELECT 1 FROM tracks WHERE project = ? AND task = ? AND source = ? AND pressed >= ?",
+                (project, task, source, since),
+            ).fetchone():
+                return False
+            _forget(db, project, task, instead_of, since)
+            press = self.next_press()
+            for track, observed in zip(tracks, rows, strict=True):
+                answer = track.answer
+                (number,) = db.execute(
+                    "INSERT INTO tracks (project, task, region, label, source, direction, human, closed, pressed, "
+                    "revision, answer, score, texts) VALUES (?, ?, ?, ?, ?, 'both', '[]', '[]', ?, ?, ?, ?, ?) "
+                    "RETURNING id",
+                    (
+                        *(project, task, track.region, track.label, source, press, FIRST_REVISION),
+                        *(json.dumps(answer.results), answer.score, json.dumps(answer.texts)),
+                    ),
+                ).fetchone()
+                insert(db, number, FIRST_REVISION, observed)
+                _note_emission(db, number, answer.results, ())
+        return True
+
+    def forget(self, project: str, task: str, regions: Collection[str], *, since: int) -> None:
+        """Remove tracks; those stay in which a human has, or had, a keyframe, and those of the press ``since`` or of a
+        later one."""
+        with self._flushed_transaction() as db:
+            _forget(db, project, task, regions, since)
+
     def remark(self, key: TrackKey, revision: int, remarks: Sequence[str]) -> None:
         """Replace a track's remarks."""
         with self._database.transaction() as db:
@@ -264,6 +329,15 @@ def _current(db: sqlite3.Connection, key: TrackKey, revision: int) -> int | None
     row = db.execute(
         "SELECT id FROM tracks WHERE project = ? AND task = ? AND region = ? AND revision = ?",
         (key.project, key.task, key.region, revision),
+def _forget(db: sqlite3.Connection, project: str, task: str, regions: Collection[str], since: int) -> None:
+    db.executemany(
+        "DELETE FROM tracks WHERE project = ? AND task = ? AND region = ? AND pressed < ? AND human = '[]' "
+        "AND NOT EXISTS (SELECT 1 FROM emissions WHERE track = tracks.id AND human <> '[]') "
+        "AND NOT EXISTS (SELECT 1 FROM bases WHERE track = tracks.id AND human <> '[]')",
+        [(project, task, region, since) for region in regions],
+    )
+
+
     ).fetchone()
     return None if row is None else int(row[0])
 

@@ -17,7 +17,7 @@ import pytest
 
 from backend.errors import SettingsError
 from backend.service import schema
-from backend.service.records import Answer, Base, Demand, Emission, Project, StoredTrack, TrackKey
+from backend.service.records import Answer, Base, Demand, Emission, NewTrack, Project, StoredTrack, TrackKey
 from backend.service.store import EMISSIONS_KEPT, Store
 from backend.tracks import Mask, Observation
 
@@ -266,6 +266,67 @@ def test_tracks_are_kept_apart_by_project_task_and_region(store: Store) -> None:
     assert [list(store.frames(row(store, key))) for key in keys] == [[0], [1], [2], [3]]
     assert [track.key for track in store.tracks("1", "7")] == [KEY, replace(KEY, region="xyz")]
     assert store.next_press() == 5
+
+
+def new(name: str, *frames: int, label: str = "Car") -> NewTrack:
+    """A track that nobody pressed for."""
+    found = Answer([{"id": name, "value": {"sequence": HUMAN}}], 0.75, [])
+    return NewTrack(name, label, found, [observation(frame, region=name) for frame in frames])
+
+
+def regions(store: Store) -> list[str]:
+    return [track.key.region for track in store.tracks("1", "7")]
+
+
+def test_what_was_found_in_a_task_is_stored_as_if_somebody_had_pressed(store: Store) -> None:
+    store.begin(replace(KEY, task="8"), 4, DEMAND, keep=False)
+    assert store.keep_all("1", "7", "a.mp4", [new("a", 0, 1), new("b", 2, label="Person")], since=store.next_press())
+    first, second = store.tracks("1", "7")
+    assert first.demand == Demand("Car", "a.mp4", "both", [])
+    assert (first.answer, first.revision, first.pressed, first.complete) == (new("a").answer, 1, 5, True)
+    assert (second.demand.label, second.pressed) == ("Person", 5)
+    assert [list(store.frames(track)) for track in (first, second)] == [[0, 1], [2]]
+    (mask,) = [one.mask for one in store.observations(second)]
+    assert mask is not None and mask.area == 24
+    assert store.emitted(first.key) == [Emission(HUMAN, frozenset(), frozenset())]
+    # A correction builds on it.
+    store.begin(first.key, 6, replace(DEMAND, closed=frozenset()), keep=True)
+    base = row(store, first.key).base
+    assert base is not None and base.revision == 1
+
+
+def test_all_of_a_task_or_nothing_of_it_is_stored(store: Store) -> None:
+    store.keep_all("1", "7", "a.mp4", [new("old", 0)], since=store.next_press())
+    with pytest.raises(sqlite3.IntegrityError):
+        store.keep_all("1", "7", "a.mp4", [new("a", 0), new("b", 1, 1)], since=store.next_press(), instead_of=["old"])
+    assert regions(store) == ["old"]
+    assert list(store.frames(row(store, replace(KEY, region="old")))) == [0]
+
+
+def test_what_came_meanwhile_goes_before_what_was_found(store: Store) -> None:
+    since = store.next_press()
+    store.begin(KEY, since, DEMAND, keep=False)
+    assert not store.keep_all("1", "7", DEMAND.source, [new("a", 0)], since=since)
+    assert regions(store) == ["abc"]
+    assert store.keep_all("1", "7", "another source", [new("a", 0)], since=since)
+    assert store.keep_all("1", "8", DEMAND.source, [new("a", 0)], since=since)
+
+
+def test_older_tracks_go_unless_a_human_has_or_had_a_keyframe_in_them(store: Store) -> None:
+    store.keep_all("1", "7", "a.mp4", [new(name, 0) for name in ("old", "drawn", "undone", "touched")], since=1)
+    drawn, undone = (replace(KEY, region=name) for name in ("drawn", "undone"))
+    store.begin(drawn, store.next_press(), DEMAND, keep=True)
+    store.begin(undone, store.next_press(), DEMAND, keep=True)
+    store.finish(undone, 2, answer(), [3], reach=REACH)
+    store.begin(undone, store.next_press(), replace(DEMAND, human=[], closed=frozenset()), keep=True)
+    since = store.next_press()
+    store.touch(replace(KEY, region="touched"), since, "Car")
+    every = regions(store)
+    assert store.keep_all("1", "7", "b.mp4", [new("a", 0)], since=since, instead_of=every)
+    assert regions(store) == ["drawn", "undone", "touched", "a"]
+    store.forget("1", "7", regions(store), since=store.next_press())
+    assert regions(store) == ["drawn", "undone"]
+    assert store.emitted(replace(KEY, region="a")) == []
 
 
 def test_a_press_that_changes_nothing_is_noted(store: Store) -> None:
