@@ -78,7 +78,7 @@ class DownloadStore:
         Raises:
             MediaError: from ``open_``, or too large, ended early, not a video but a page, or the disk is full.
         """
-        key = hashlib.sha256(_identity(address).encode()).hexdigest()[:24]
+        key = _key(address)
         with self._lock(key):
             entry = self._entry(key)
             if entry is not None and (immutable or self._is_fresh(key)):
@@ -89,6 +89,11 @@ class DownloadStore:
                 raise _disk_error(error, self._directory) from error
             self._checked[key] = self._clock()
             return path
+
+    def at_hand(self, address: str) -> Path | None:
+        """The local file of ``address`` where it was fetched before, however long ago; nobody is asked."""
+        entry = self._entry(_key(address))
+        return None if entry is None else self._directory / entry.file
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:

@@ -114,6 +114,17 @@ class MediaLibrary:
             address, _suffix(address), lambda headers: self._open(address, source, headers), immutable=immutable
         )
 
+    def at_hand(self, value: str, reported: LabelStudioAccess | None = None) -> Path | None:
+        """The file for a task's value where it is on this disk already; None where it would have to be fetched, or
+        cannot be had."""
+        try:
+            found = self._local(value.strip())
+            if found is not None:
+                return found
+            return self._store.at_hand(self._address(value.strip(), self._source(reported), reported))
+        except MediaError:
+            return None
+
     def close(self) -> None:
         """End downloads that are under way."""
         self._store.close()

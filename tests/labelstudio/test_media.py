@@ -79,6 +79,20 @@ def test_a_later_process_uses_the_same_file(studio, library):
     assert len(studio.asked) == 1
 
 
+def test_what_is_at_hand_is_found_without_asking_anybody(studio, library):
+    media = library(label_studio_url=studio.url, token=TOKEN)
+    assert media.at_hand(UPLOAD) is None
+    path = media.resolve(UPLOAD)
+    reported = LabelStudioAccess(studio.url)
+    assert media.at_hand(UPLOAD) == library().at_hand(UPLOAD, reported) == path
+    assert library(label_studio_url=studio.url).at_hand(studio.url + UPLOAD) == path
+    assert media.at_hand("/data/upload/3/other.mp4") is media.at_hand("") is media.at_hand("http://[") is None
+    assert library().at_hand(UPLOAD) is None  # whose Label Studio it is on is not known
+    path.unlink()
+    assert media.at_hand(UPLOAD) is None
+    assert len(studio.asked) == 1
+
+
 def test_the_token_that_setup_reported_serves_where_none_is_configured(studio, library):
     reported = LabelStudioAccess(studio.url + "/", SecretStr(TOKEN))
     assert library().resolve(UPLOAD, reported).read_bytes() == CLIP
@@ -307,7 +321,8 @@ def test_paths_under_the_media_root(library, root):
     media = library(media_root=root)
     clip = root / "sub" / "clip.mp4"
     for value in (str(clip), "sub/clip.mp4", "sub/../sub/clip.mp4", "inner.mp4"):
-        assert media.resolve(value) == clip
+        assert media.resolve(value) == media.at_hand(value) == clip
+    assert media.at_hand("../secret.mp4") is media.at_hand("out/secret.mp4") is None
 
 
 @pytest.mark.parametrize(
