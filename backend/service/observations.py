@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from backend.service.database import Database
@@ -79,6 +79,19 @@ class Observations:
             mask = None if counts is None else Mask((height, width), counts)
             yield Observation(track.key.region, frame, mask, score, bool(human))
 
+    def at(self, tracks: Sequence[StoredTrack], frame: int) -> Iterator[Observation]:
+        """What complete tracks have on one frame; nothing of those that are not any more what they were."""
+        for track in tracks:
+            row = self._database.one(
+                "SELECT o.score, o.human, height, width, counts FROM observations o JOIN tracks t ON t.id = o.track "
+                "WHERE o.track = ? AND frame = ? AND o.revision = ? AND t.revision = o.revision AND answer IS NOT NULL",
+                (track.id, frame, track.revision),
+            )
+            if row is not None:
+                score, human, height, width, counts = row
+                mask = None if counts is None else Mask((height, width), counts)
+                yield Observation(track.key.region, frame, mask, score, bool(human))
+
 
 def exchange(db: sqlite3.Connection, sides: tuple[tuple[int, int], tuple[int, int]], frames: Iterable[int]) -> None:
     """Exchange what two tracks, each with a revision, have on some frames; to be called in a transaction."""
@@ -116,5 +129,4 @@ def values_of(observation: Observation) -> Row:
     box = observation.box or (None, None, None, None)
     mask = observation.mask
     size, counts = ((None, None), None) if mask is None else (mask.size, mask.counts)
-    values = (observation.frame, observation.score, observation.human, *box, *size, counts)
-    return (*values, key.project, key.task, key.region, revision)
+    return (observation.frame, observation.score, observation.human, *box, *size, counts)

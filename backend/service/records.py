@@ -89,6 +89,14 @@ class StoredTrack:
         return self.answer is not None
 
 
+def still_there(tracks: Sequence[StoredTrack]) -> list[StoredTrack]:
+    """Of a task's tracks those that the last press on their class brought: what it did not bring had been deleted."""
+    presses: dict[str, int] = {}
+    for track in tracks:
+        presses[track.demand.label] = max(track.pressed, presses.get(track.demand.label, 0))
+    return [track for track in tracks if track.pressed == presses[track.demand.label]]
+
+
 @dataclass(frozen=True)
 class Emission:
     """A sequence that was handed out, the frames of the human's keyframes in it, and of those among them that end a

@@ -303,6 +303,10 @@ class Store:
         """A track's observations with their masks, by frame; those of one revision, or all."""
         return self._observations.masks(track, revision)
 
+    def observations_at(self, tracks: Sequence[StoredTrack], frame: int) -> Iterator[Observation]:
+        """What complete tracks have on one frame; nothing of those that a newer press has changed."""
+        return self._observations.at(tracks, frame)
+
 
 def _rebase(db: sqlite3.Connection, old: StoredTrack, demand: Demand, keep: bool) -> None:
     """Settle what a new revision builds on."""
@@ -325,10 +329,6 @@ def _rebase(db: sqlite3.Connection, old: StoredTrack, demand: Demand, keep: bool
         )
 
 
-def _current(db: sqlite3.Connection, key: TrackKey, revision: int) -> int | None:
-    row = db.execute(
-        "SELECT id FROM tracks WHERE project = ? AND task = ? AND region = ? AND revision = ?",
-        (key.project, key.task, key.region, revision),
 def _forget(db: sqlite3.Connection, project: str, task: str, regions: Collection[str], since: int) -> None:
     db.executemany(
         "DELETE FROM tracks WHERE project = ? AND task = ? AND region = ? AND pressed < ? AND human = '[]' "
@@ -338,6 +338,10 @@ def _forget(db: sqlite3.Connection, project: str, task: str, regions: Collection
     )
 
 
+def _current(db: sqlite3.Connection, key: TrackKey, revision: int) -> int | None:
+    row = db.execute(
+        "SELECT id FROM tracks WHERE project = ? AND task = ? AND region = ? AND revision = ?",
+        (key.project, key.task, key.region, revision),
     ).fetchone()
     return None if row is None else int(row[0])
 
