@@ -23,7 +23,7 @@ from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
-from backend.service.records import Project, StoredTrack
+from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
 from backend.settings import Settings
 
@@ -186,7 +186,7 @@ class Keytrack:
 
         A task of which there are none may be tracked in the background."""
         project_id = project_of(project, task)
-        tracks = self._latest(self._store.tracks(project_id, task.id))
+        tracks = still_there(self._store.tracks(project_id, task.id))
         if self._background.busy(project_id, task.id) or any(
             self._jobs.owner(track.key) is not None for track in tracks
         ):
@@ -214,14 +214,6 @@ class Keytrack:
         except KeytrackError:
             return None
         return source_of(name, frame_rate, self.model_version)
-
-    @staticmethod
-    def _latest(tracks: list[StoredTrack]) -> list[StoredTrack]:
-        """Those that the last press on their class brought: what it did not bring had been deleted."""
-        presses: dict[str, int] = {}
-        for track in tracks:
-            presses[track.demand.label] = max(track.pressed, presses.get(track.demand.label, 0))
-        return [track for track in tracks if track.pressed == presses[track.demand.label]]
 
 
 def _video(task: Task, config: VideoConfig) -> tuple[str, float | None]:

@@ -17,7 +17,7 @@ from backend.segmentation.segmenter import Encoding, Prompting, Segmentation, Se
 from backend.tracking.build import Models
 from backend.tracking.looks import Looks
 from backend.tracking.tracker import VideoTracker
-from backend.tracks import BoolArray, ImageArray
+from backend.tracks import BoolArray, FloatArray, ImageArray
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, FrameSource
 
@@ -119,12 +119,17 @@ class TimedPropagator:
         self._watch = watch
 
     def step(
-        self, frame: int, encoding: FrameEncoding, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: FrameEncoding,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         """See :meth:`Propagator.step`."""
         # What the tracker does next is to encode the masks.
         with self._watch.stage(PROPAGATE, then=MASKS):
-            return self._inner.step(frame, encoding, given, wanted)
+            return self._inner.step(frame, encoding, given, wanted, claims)
 
     def fork(self) -> Propagator:
         """See :meth:`Propagator.fork`."""

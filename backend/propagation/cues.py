@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from backend.propagation.propagator import Cue, Decoder, Encoded
 from backend.propagation.token_keys import grid_of
-from backend.tracks import BoolArray, Point
+from backend.tracks import BoolArray, FloatArray, Point
 
 CELL = 4  # pixels of the scaled frame
 # Fewer cells than these are too few for a box.
@@ -34,7 +34,12 @@ class Answer:
 
 def coverage(mask: BoolArray, encoding: Encoded) -> Tensor:
     """How much of each cell a mask ``bool (H, W)`` covers: (4 rows, 4 columns) of the token grid, 0 to 1."""
-    return in_cells(torch.from_numpy(mask.astype(np.float32)).to(encoding.embedding.device), encoding)
+    return cover(mask.astype(np.float32), encoding)
+
+
+def cover(values: FloatArray, encoding: Encoded) -> Tensor:
+    """The mean in each cell of a map float32 (H, W): (4 rows, 4 columns) of the token grid."""
+    return in_cells(torch.from_numpy(values).to(encoding.embedding.device), encoding)
 
 
 def in_cells(values: Tensor, encoding: Encoded) -> Tensor:

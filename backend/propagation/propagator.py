@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from backend.propagation.quality import Quality
-from backend.tracks import BoolArray, Box, ImageArray, Point
+from backend.tracks import BoolArray, Box, FloatArray, ImageArray, Point
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,12 @@ class Propagator(Protocol):
     """Carries masks from frame to frame, forwards or backwards, with a memory of its own."""
 
     def step(
-        self, frame: int, encoding: Any, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: Any,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         """Take in one frame.
 
@@ -113,6 +118,8 @@ class Propagator(Protocol):
             encoding: the frame, as the encoder that belongs to the propagator makes it.
             given: masks ``bool (H, W)`` that hold, by object: remembered for good, and what the object is from here on.
             wanted: the objects to propagate; each was given to this propagator, now or before.
+            claims: how probable it is that pixels belong to somebody who is not propagated: float32 (H, W). The wanted
+                objects compete with that, and nothing of it is remembered as an object.
 
         Returns:
             a propagation for each object of ``wanted``.

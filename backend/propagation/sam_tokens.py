@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from backend.propagation.cues import LEAST, Answer, ask, coverage, in_pixels, on_grid
+from backend.propagation.contest import contest
+from backend.propagation.cues import LEAST, Answer, ask, cover, coverage, in_pixels, on_grid
 from backend.propagation.memory import MemoryBank, Rolling, known_alike
 from backend.propagation.propagator import Decoder, Encoded, Propagation
 from backend.propagation.quality import Quality, judge
 from backend.propagation.reading import read_memory
 from backend.propagation.token_keys import TokenKeys, make_keys, nest_values, unnest_values
-from backend.tracks import BoolArray
+from backend.tracks import BoolArray, FloatArray
 
 # The last so many propagated frames are remembered in any case.
 RECENT = 3
@@ -156,7 +157,12 @@ class SamTokenPropagator:
 
     @torch.inference_mode()
     def step(
-        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: Encoded,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         """Take in one frame; see :class:`~backend.propagation.propagator.Propagator`.
 
@@ -168,8 +174,9 @@ class SamTokenPropagator:
             self._take(frame, encoding, keys, given)
         following = [name for name in wanted if not self._objects[name].lost]
         lost = [name for name in wanted if self._objects[name].lost]
-        findings = self._find(frame, encoding, keys, following, search=False)
-        findings |= self._find(frame, encoding, keys, lost, search=True)
+        claimed = None if claims is None else cover(claims, encoding)
+        findings = self._find(frame, encoding, keys, following, claimed, search=False)
+        findings |= self._find(frame, encoding, keys, lost, claimed, search=True)
         before = {name: self._objects[name].probability for name in following}
         for name, finding in findings.items():
             followed = self._objects[name]
@@ -219,11 +226,21 @@ class SamTokenPropagator:
         self._bank.write(frame, keys, values, permanent=True)
 
     def _find(
-        self, frame: int, encoding: Encoded, keys: TokenKeys, names: Sequence[str], *, search: bool
+        self,
+        frame: int,
+        encoding: Encoded,
+        keys: TokenKeys,
+        names: Sequence[str],
+        claimed: Tensor | None,
+        *,
+        search: bool,
     ) -> dict[str, _Finding]:
         if not names:
             return {}
         readouts = self._read(frame, keys, names, search=search)
+        if claimed is not None:
+            # Before SAM is asked, which would go on to where the neighbour ends.
+            readouts = torch.stack([contest(readouts[:, 0], claimed), readouts[:, 1]], 1)
         if search:
             readouts = readouts * torch.stack([_strongest(readout[0]) for readout in readouts])[:, None]
         answers = ask(self._decoder, encoding, [readout[0] for readout in readouts])

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from backend.propagation.xmem import STRIDE, Features, XMem
-from backend.tracks import BoolArray, ImageArray
+from backend.tracks import BoolArray, FloatArray, ImageArray
 
 SHORT_SIDE = 480
 """Frames whose short side is longer are scaled down to it."""
@@ -37,7 +37,14 @@ class XMemFrame:
 
     def mask(self, mask: BoolArray) -> Tensor:
         """How much of each pixel of the padded frame a mask ``bool (H, W)`` covers: float32."""
-        whole = torch.from_numpy(mask).to(self.features.image.device).float()
+        return self._place(torch.from_numpy(mask))
+
+    def map(self, values: FloatArray) -> Tensor:
+        """A map float32 (H, W) of the frame on the padded one, 0 in the padding."""
+        return self._place(torch.from_numpy(values))
+
+    def _place(self, values: Tensor) -> Tensor:
+        whole = values.to(self.features.image.device).float()
         return _pad(_scale(whole[None, None], self.scaled))[0, 0]
 
     def unpad(self, maps: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from backend.propagation.affinity import AnisotropicKeys, attend
+from backend.propagation.contest import contest
 from backend.propagation.long_term import Consolidating
 from backend.propagation.memory import MemoryBank, known_alike
 from backend.propagation.parts import Parts
@@ -23,7 +24,7 @@ from backend.propagation.scratch import Scratch
 from backend.propagation.xmem import VALUE, XMem, aggregate
 from backend.propagation.xmem_blocks import HIDDEN
 from backend.propagation.xmem_frames import XMemFrame
-from backend.tracks import BoolArray
+from backend.tracks import BoolArray, FloatArray
 
 AT_ONCE = 4
 """Objects that are decoded at once."""
@@ -170,7 +171,12 @@ class XMemPropagator:
 
     @torch.inference_mode()
     def step(
-        self, frame: int, encoding: XMemFrame, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: XMemFrame,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         """Take in one frame; see :class:`~backend.propagation.propagator.Propagator`.
 
@@ -186,7 +192,11 @@ class XMemPropagator:
         keys = _keys(encoding)
         alone = self._predict(frame, encoding, keys, known, update=not due)
         masks = {name: encoding.mask(mask) for name, mask in given.items()}
-        found = self._combine(frame, encoding, alone, masks)
+        competing = alone
+        if claims is not None:
+            claimed = encoding.map(claims)
+            competing = {name: contest(one, claimed) for name, one in alone.items()}
+        found = self._combine(frame, encoding, competing, masks)
         if due:
             self._remember(found, encoding, keys, [*masks, *(name for name in known if name not in masks)], masks)
         self._found = found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backend.tracking.everything import EverythingRules
     from backend.tracking.labels import Labels
     from backend.tracking.lives import Rules
+    from backend.tracking.standing import Standing
     from backend.tracking.stretches import Before
     from backend.video.frames import Frames
 
@@ -44,6 +45,7 @@ class Tracker(Protocol):
         span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
         before: Mapping[str, Before] = ...,
+        standing: Standing | None = ...,
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """Results as they come, nearest to the prompts first."""

@@ -15,6 +15,7 @@ from backend.service.partial import compare, is_settled, reach_of
 from backend.service.pursuit import Pursuit
 from backend.service.readers import Readers
 from backend.service.records import Answer
+from backend.service.standing import StoredNeighbours
 from backend.service.store import Store
 from backend.service.timeline import Timeline
 from backend.service.uncross import Uncrosser
@@ -101,6 +102,7 @@ class TrackingWork:
                 [prompt for plan in plans for prompt in plan.prompts],
                 direction={name: pursuit.region.direction for name, pursuit in pursuits.items()},
                 before={plan.pursuit.key.region: plan.before for plan in plans if plan.before is not None},
+                standing=StoredNeighbours(self._store, [plan.pursuit.key for plan in plans], timeline.size[::-1]),
                 cancelled=job.cancelled,
             ):
                 for observation in result.observations:  # the store drops those that a newer press has overtaken

@@ -9,6 +9,7 @@ from backend.propagation.propagator import FrameEncoding, Propagation, Propagato
 from backend.tracking.guard import Guard
 from backend.tracking.plan import Pass
 from backend.tracking.refine import Refiner
+from backend.tracking.standing import Rivals
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames
@@ -39,6 +40,7 @@ class Follower:
         guard: watches over the objects' identities; by default nobody does.
         ends: by prompted frame, the objects that are gone on the next one: they are looked for from there.
         loose: by prompted frame, the objects whose masks tell no more than where they are.
+        rivals: what objects that are not followed hold against those that are; by default nobody holds anything.
         wanted: which objects are still to be propagated on a frame, asked when its turn comes and shortly before; an
             object that is not is not asked about again before the next frame on which it was prompted.
     """
@@ -55,6 +57,7 @@ class Follower:
         guard: Guard | None = None,
         ends: Mapping[int, Collection[str]] = MappingProxyType({}),
         loose: Mapping[int, Collection[str]] = MappingProxyType({}),
+        rivals: Rivals | None = None,
     ) -> None:
         self._video = video
         self._encode = encode
@@ -66,6 +69,7 @@ class Follower:
         self._guard = guard
         self._ends = ends
         self._loose = loose
+        self._rivals = rivals
         self._shots = Shots(video)
         self._missing: set[str] = set()
         self._skipped: list[tuple[int, ImageArray, frozenset[str]]] = []
@@ -121,6 +125,8 @@ class Follower:
             if loose:
                 self._propagator.expect(encoding, loose)
             self._missing -= started.keys()
+            if self._rivals is not None:
+                self._rivals.shown(before, started)
             if self._guard is not None:
                 self._guard.given(started)
             gone = started.keys() & set(self._ends.get(before, ())) if step > 0 else set()
@@ -136,12 +142,15 @@ class Follower:
         found = [self._propagate(self._propagator, frame, image, wanted)]
         if self._guard is not None:
             found = self._guard.watch(self._propagator, frame, image, self._encode(frame, image), found[0])
+        if self._rivals is not None:
+            self._rivals.found(found[-1])
         self._missing = (self._missing - wanted) | _absent(found[-1])
         return found
 
     def _propagate(self, propagator: Propagator, frame: int, image: ImageArray, wanted: frozenset[str]) -> FrameResult:
         encoding = self._encode(frame, image)
-        found = propagator.step(frame, encoding, {}, sorted(wanted))
+        claims = None if self._rivals is None else self._rivals.claims(frame, wanted)
+        found = propagator.step(frame, encoding, {}, sorted(wanted), claims)
         if self._refiner is not None:
             found = self._refiner.refine(propagator, frame, image, encoding, found)
         return FrameResult(frame, tuple(_observe(name, frame, one) for name, one in sorted(found.items())))

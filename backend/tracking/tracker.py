@@ -27,6 +27,7 @@ from backend.tracking.looks import Looks
 from backend.tracking.matching import Matcher, match_by_overlap
 from backend.tracking.plan import Pass, by_frame, clamp_span, take_turns
 from backend.tracking.refine import Refiner, RefineRules
+from backend.tracking.standing import Rivals, Settled, Standing, Together
 from backend.tracking.stretches import Before, find_stretches
 from backend.tracks import BoolArray, Detection, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
@@ -77,6 +78,7 @@ class VideoTracker:
         span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
         before: Mapping[str, Before] = MappingProxyType({}),
+        standing: Standing | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Track the prompted objects.
@@ -91,6 +93,8 @@ class VideoTracker:
             before: what was tracked of objects, by object, and which of their prompts have changed since. Then only
                 what the change touches is tracked, outwards from there, to the next prompt or where it meets what was
                 there before. The masks of prompts that did not change stay as they are.
+            standing: other objects of the video, which are not tracked and stay as they are: they compete for pixels
+                with those that are. So do those of ``before`` on frames on which nothing of them is done again.
             cancelled: asked between frames; True ends the results.
 
         Returns:
@@ -109,8 +113,11 @@ class VideoTracker:
         reach = clamp_span(span, prompts, len(video))
         for prompt in prompts:
             prompt.validate(video.width, video.height)
-        fusion = Fusion(find_stretches(prompts, reach, direction, before))
-        return self._track(video, marked, reach, fusion, before, cancelled)
+        stretches = find_stretches(prompts, reach, direction, before)
+        known: list[Standing] = [Settled(before, stretches)] if before else []
+        if standing is not None:
+            known.append(standing)
+        return self._track(video, marked, reach, Fusion(stretches), before, Together(*known), cancelled)
 
     def track_detections(
         self,
@@ -211,6 +218,7 @@ class VideoTracker:
         reach: tuple[int, int],
         fusion: Fusion,
         before: Mapping[str, Before],
+        standing: Standing,
         cancelled: Callable[[], bool],
     ) -> Iterator[FrameResult]:
         encoders = self._encoders(video)
@@ -263,7 +271,17 @@ class VideoTracker:
             fork = propagator.fork()
             watch = None if guard is None else guard.fork()
             follower = Follower(
-                video, encoders.propagating, fork, given, self._ahead, refiner, fusion.wanted, watch, ends, loose
+                video,
+                encoders.propagating,
+                fork,
+                given,
+                self._ahead,
+                refiner,
+                fusion.wanted,
+                watch,
+                ends,
+                loose,
+                Rivals(standing),
             )
             ways.append(_seen(fusion, route, follower))
         yield from _finish(ways, cancelled)

@@ -23,7 +23,7 @@ from backend.segmentation.build import fast_dtype
 from backend.segmentation.segmenter import Encoding, Segmenter
 from backend.tracking.build import Models
 from backend.tracking.keyframes import interpolate
-from backend.tracks import BoolArray, ImageArray, Mask, box_iou
+from backend.tracks import BoolArray, FloatArray, ImageArray, Mask, box_iou
 from backend.video.clock import FrameClock
 from backend.video.reader import VideoReader
 from support.fake_rooms import FakeSegmenter
@@ -49,7 +49,12 @@ class Drifting:
         self.decoder, self.lost, self.masks = decoder, lost, dict[str, BoolArray]()
 
     def step(
-        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: Encoded,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         self.masks |= given
         for name in wanted:

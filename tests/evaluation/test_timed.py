@@ -19,7 +19,7 @@ from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation
 from backend.tracking.build import Models
 from backend.tracking.looks import Looks
-from backend.tracks import BoolArray, ImageArray, Prompt
+from backend.tracks import BoolArray, FloatArray, ImageArray, Prompt
 from support.fake_rooms import FakePropagator, FakeSegmenter, FakeVideo
 
 BOX = (8.0, 6.0, 40.0, 30.0)
@@ -79,12 +79,17 @@ class AskingPropagator(FakePropagator):
         self.clock, self.decoder = clock, decoder
 
     def step(
-        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: Encoded,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         self.clock.now += STEPPING
         answer = self.decoder.segment(encoding, [Cue(BOX, (), None)])
         self.decoder.full_size(answer.logits[0, :1], encoding)
-        return super().step(frame, encoding, given, wanted)
+        return super().step(frame, encoding, given, wanted, claims)
 
     def fork(self) -> AskingPropagator:
         other = AskingPropagator(self.clock, self.decoder)

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from backend.propagation.propagator import Cue
 from backend.propagation.sam_tokens import SamTokenPropagator
-from backend.segmentation.segmenter import Encoding, Segmentation
+from backend.segmentation.segmenter import Encoding
 from backend.tracks import BoolArray
-from support.encodings import noise_encoding
+from support.encodings import Echo, noise_encoding
 
 SIZE = (96, 128)
-
-
-class Echo:
-    """A decoder that answers with what it is told, or with the opposite."""
-
-    def __init__(self, *, agrees: bool = True) -> None:
-        self.sign = 1.0 if agrees else -1.0
-
-    def segment(self, encoding: Encoding, prompts: Sequence[Cue], *, multimask: bool = True) -> Segmentation:
-        told = [prompt.logits for prompt in prompts if prompt.logits is not None]
-        return Segmentation(self.sign * torch.stack(told)[:, None], torch.ones(len(told), 1))
-
-    def full_size(self, logits: Tensor, encoding: Encoding) -> Tensor:
-        return torch.nn.functional.interpolate(logits[:, None], encoding.size, mode="bilinear")[:, 0]
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,14 @@
-"""Encodings of noise: every token and every cell looks like nothing else."""
+"""Encodings of noise, in which every token and every cell looks like nothing else, and a decoder that knows nothing."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
 
-from backend.segmentation.segmenter import Encoding
+import torch
+from torch import Tensor
+
+from backend.propagation.propagator import Cue
+from backend.segmentation.segmenter import Encoding, Segmentation
 
 
 def noise_encoding(
@@ -21,3 +25,17 @@ def noise_encoding(
         for channels, n in ((256, 1), (128, 2), (64, 4))
     )
     return Encoding(embedding, middle, fine, size, scaled)
+
+
+class Echo:
+    """A decoder that answers with what it is told, or with the opposite."""
+
+    def __init__(self, *, agrees: bool = True) -> None:
+        self.sign = 1.0 if agrees else -1.0
+
+    def segment(self, encoding: Encoding, prompts: Sequence[Cue], *, multimask: bool = True) -> Segmentation:
+        told = [prompt.logits for prompt in prompts if prompt.logits is not None]
+        return Segmentation(self.sign * torch.stack(told)[:, None], torch.ones(len(told), 1))
+
+    def full_size(self, logits: Tensor, encoding: Encoding) -> Tensor:
+        return torch.nn.functional.interpolate(logits[:, None], encoding.size, mode="bilinear")[:, 0]

@@ -13,7 +13,7 @@ from torch import Tensor
 from backend.propagation.propagator import Encoded, Propagation
 from backend.propagation.quality import Quality
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation, Segmenter
-from backend.tracks import BoolArray, ImageArray
+from backend.tracks import BoolArray, FloatArray, ImageArray
 from backend.video.frames import file_state
 from backend.video.reader import VideoReader
 
@@ -122,16 +122,23 @@ class FakePropagator:
         self._masks: dict[str, BoolArray] = {}
 
     def step(
-        self, frame: int, encoding: Encoded, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: Encoded,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         assert float(encoding.embedding[0, 0, 0, 0]) == frame
         self._masks.update(given)
         self.log.append(("step", frame, tuple(sorted(given)), tuple(sorted(wanted))))
         found = {}
         for name in wanted:
-            mask = self._masks[name]
+            mask = self._masks[name] if claims is None else self._masks[name] & (claims < 0.5)
             there = frame not in self.absent.get(name, ())
-            found[name] = Propagation(mask if there else None, 0.8, POOR if frame in self.doubtful else GOOD)
+            found[name] = Propagation(
+                mask if there and mask.any() else None, 0.8, POOR if frame in self.doubtful else GOOD
+            )
         return found
 
     @property

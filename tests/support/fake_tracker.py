@@ -13,6 +13,7 @@ import numpy as np
 from backend.tracking.fusion import AGREE_IOU, overlap
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
+from backend.tracking.standing import Standing
 from backend.tracking.stretches import Before, find_stretches
 from backend.tracks import Box, Detection, Direction, FrameResult, Mask, Observation, Prompt
 from backend.video.reader import VideoReader
@@ -35,6 +36,7 @@ class Call:
     detections: dict[int, Sequence[Detection]] = field(default_factory=dict)
     rules: Rules = DEFAULT_RULES
     everything: EverythingRules | None = None
+    standing: Standing | None = None
 
     def boxes_of(self, object_id: str) -> dict[int, Box]:
         """The prompts' boxes of one object by frame."""
@@ -67,12 +69,13 @@ class FakeTracker:
         span: tuple[int, int] | None = None,
         direction: Direction | Mapping[str, Direction] = "both",
         before: Mapping[str, Before] = MappingProxyType({}),
+        standing: Standing | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Nearest to the prompts first, each (object, frame) once."""
         ids = sorted({prompt.object_id for prompt in prompts})
         directions = {name: direction if isinstance(direction, str) else direction[name] for name in ids}
-        call = Call(list(prompts), directions, dict(before))
+        call = Call(list(prompts), directions, dict(before), standing=standing)
         with self._changed:
             self.calls.append(call)
             self._changed.notify_all()

@@ -13,7 +13,7 @@ from backend.propagation.propagator import Propagation
 from backend.segmentation.cache import EncodingCache
 from backend.tracking.looks import Looks
 from backend.tracking.tracker import VideoTracker
-from backend.tracks import BoolArray, ImageArray, Prompt
+from backend.tracks import BoolArray, FloatArray, ImageArray, Prompt
 from support.colours import SIZE, Colours, picture, square
 from support.fake_rooms import GOOD, FakePropagator, FakeSegmenter, FakeVideo
 
@@ -67,7 +67,12 @@ class Confused(FakePropagator):
         return Confused()
 
     def step(
-        self, frame: int, encoding: Any, given: Mapping[str, BoolArray], wanted: Collection[str]
+        self,
+        frame: int,
+        encoding: Any,
+        given: Mapping[str, BoolArray],
+        wanted: Collection[str],
+        claims: FloatArray | None = None,
     ) -> dict[str, Propagation]:
         if given:
             self.start = frame

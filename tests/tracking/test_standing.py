@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from backend.tracking.standing import MOST, Rivals, Settled, Together
+from backend.tracking.stretches import Before, Stretch
+from backend.tracks import BoolArray, FrameResult, Mask, Observation
+
+HEIGHT, WIDTH = 20, 100
+
+
+def square(x: int, width: int = 20) -> BoolArray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[:, x : x + width] = True
+    return mask
+
+
+def seen(name: str, frame: int, x: int | None, score: float = 0.75, *, human: bool = False) -> Observation:
+    mask = None if x is None else Mask.from_array(square(x))
+    return Observation(name, frame, mask, score, human)
+
+
+class Known:
+    """Neighbours at places that are told by frame."""
+
+    def __init__(self, **places: Mapping[int, int | None]) -> None:
+        self.places = places
+
+    def at(self, frame: int) -> dict[str, Observation]:
+        return {name: seen(name, frame, there[frame]) for name, there in self.places.items() if frame in there}
+
+
+def told(rivals: Rivals, frame: int, x: int | None, name: str = "a") -> None:
+    rivals.found(FrameResult(frame, (seen(name, frame, x),)))
+
+
+def claimed(rivals: Rivals, frame: int, *wanted: str) -> list[int]:
+    """The left sides of the squares that are claimed."""
+    claims = rivals.claims(frame, wanted or ("a",))
+    if claims is None:
+        return []
+    assert claims.dtype == np.float32
+    assert claims.shape == (HEIGHT, WIDTH)
+    return [x for x in range(0, WIDTH, 20) if claims[0, x] > 0]
+
+
+def test_a_neighbour_claims_its_pixels_as_surely_as_it_was_seen() -> None:
+    rivals = Rivals(Known(b={3: 40}, c={3: None}))
+    claims = rivals.claims(3, ["a"])
+    assert claims is not None
+    assert (claims == np.where(square(40), np.float32(0.75), np.float32(0))).all()
+    assert rivals.claims(4, ["a"]) is None
+
+
+def test_of_two_the_surer_one_counts_and_nobody_is_believed_wholly() -> None:
+    class Two:
+        def at(self, frame: int) -> dict[str, Observation]:
+            return {
+                "b": seen("b", frame, 0, 0.5),
+                "c": seen("c", frame, 10, 1.0),
+                "d": seen("d", frame, 60, 0, human=True),
+            }
+
+    claims = Rivals(Two()).claims(0, ["a"])
+    assert claims is not None
+    assert claims[0, [0, 15, 25, 40, 65]].tolist() == pytest.approx([0.5, MOST, MOST, 0, MOST])
+
+
+def test_who_lies_on_what_a_human_has_shown_is_doubted_and_nobody_else() -> None:
+    rivals = Rivals(Known(b=dict.fromkeys(range(9), 40), c=dict.fromkeys(range(9), 0)))
+    rivals.shown(4, {"a": square(45)})
+    assert claimed(rivals, 5) == [0]
+    assert claimed(rivals, 5, "a", "other") == [0]
+    assert claimed(rivals, 5, "other") == [0, 40]
+
+
+def test_less_than_most_of_it_is_no_reason_for_doubt() -> None:
+    rivals = Rivals(Known(b={4: 40, 5: 40}))
+    rivals.shown(4, {"a": square(50)})
+    assert claimed(rivals, 5) == [40]
+
+
+def test_a_doubted_one_counts_again_once_it_is_off_the_object() -> None:
+    rivals = Rivals(Known(b=dict.fromkeys(range(9), 40)))
+    rivals.shown(0, {"a": square(40)})
+    told(rivals, 1, 52)  # 8 of 20 columns are still covered
+    assert claimed(rivals, 2) == []
+    told(rivals, 2, None)
+    assert claimed(rivals, 3) == []
+    told(rivals, 3, 60)
+    assert claimed(rivals, 4) == [40]
+    told(rivals, 4, 44)  # it held its pixels, and yet the object is there: so much surer is memory
+    assert claimed(rivals, 5) == []
+
+
+def test_what_a_human_shows_anew_is_judged_anew() -> None:
+    rivals = Rivals(Known(b={0: 40, 7: 0, 8: 0}))
+    rivals.shown(0, {"a": square(40)})
+    assert claimed(rivals, 8) == []
+    rivals.shown(7, {"a": square(40)})
+    assert claimed(rivals, 8) == [0]
+
+
+def test_masks_of_another_size_cover_nothing() -> None:
+    class Other:
+        def at(self, frame: int) -> dict[str, Observation]:
+            return {"b": Observation("b", frame, Mask.from_array(np.ones((5, 5), bool)), 0.75)}
+
+    rivals = Rivals(Other())
+    rivals.shown(0, {"a": square(0)})
+    told(rivals, 1, 0)
+    assert rivals._doubted == {"a": set()}
+
+
+def test_what_is_not_tracked_again_stands() -> None:
+    before = {
+        "a": Before({frame: seen("a", frame, 0) for frame in range(6)}, frozenset({2})),
+        "b": Before({frame: seen("b", frame, 40) for frame in range(6)}, frozenset()),
+    }
+    settled = Settled(before, [Stretch("a", range(3, 5), forward=True, backward=True, bounded=True)])
+    assert [sorted(settled.at(frame)) for frame in (2, 3, 4, 5, 6)] == [["a", "b"], ["b"], ["b"], ["a", "b"], []]
+    both = Together(settled, Known(c={2: 0}))
+    assert sorted(both.at(2)) == ["a", "b", "c"]
+    assert both.at(2)["b"] is before["b"].observations[2]
+
+
+def test_an_object_is_not_its_own_rival() -> None:
+    before = {"a": Before({2: seen("a", 2, 0)}, frozenset())}
+    rivals = Rivals(Settled(before, []))
+    rivals.shown(2, {"a": square(0)})
+    assert rivals._doubted == {"a": set()}
