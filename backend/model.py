@@ -25,6 +25,7 @@ from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
 from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
+from backend.service.video_protocol import VideoProtocol, speaks
 from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Keytrack:
             model_version=self.model_version,
             keyframe_iou=settings.keyframe_iou,
         )
+        self._video_protocol = VideoProtocol(self._jobs, self._readers, self._engine, model_version=self.model_version)
         self._background = Background(
             self._store,
             self._jobs,
@@ -88,6 +90,7 @@ class Keytrack:
     def stop(self) -> None:
         """End all work; whoever waits for some is let go with what is done."""
         self._media.close()
+        self._video_protocol.stop()
         self._jobs.close()
 
     def close(self) -> None:
@@ -125,7 +128,8 @@ class Keytrack:
         Without a ``context`` that is what is stored for the task, at once; a task of which nothing is stored may be
         tracked in the background, and gets its prediction later. With one somebody pressed the button:
         ``context["result"]`` holds the regions of one class, which are tracked, and what is done within the budget
-        is returned.
+        is returned. Contexts of the interactive video protocol are answered by
+        :class:`backend.service.video_protocol.VideoProtocol`.
 
         Args:
             tasks: as Label Studio sends them.
@@ -135,6 +139,7 @@ class Keytrack:
         Raises:
             PayloadError: something in the payload has the wrong type.
             LabelConfigError: a press in a project whose labeling configuration cannot be served.
+            KeytrackError: an event of the interactive video protocol cannot be answered.
         """
         deadline = time.monotonic() + self._settings.budget_seconds
         project, label_config = _text(kwargs, "project"), _text(kwargs, "label_config")
@@ -145,6 +150,8 @@ class Keytrack:
             ]
         if not isinstance(context, Mapping):
             raise PayloadError(f"params.context: expected an object; found {type(context).__name__}")
+        if speaks(context, label_config) and len(parsed) <= 1:
+            return [self._event(context, parsed[0] if parsed else None, project, label_config, deadline)]
         if len(parsed) != 1:
             raise PayloadError(f"tasks: a press is about one task; found {len(parsed)}")
         return [self._pressed(parsed[0], context.get("result"), project, label_config, deadline)]
@@ -173,13 +180,28 @@ class Keytrack:
         scores = [reply.score for reply in replies if reply.score is not None]
         return {**entry, "score": min(scores)} if scores else entry
 
+    def _event(
+        self,
+        context: Mapping[str, Any],
+        task: Task | None,
+        project: str | None,
+        label_config: str | None,
+        deadline: float,
+    ) -> Entry:
+        project_id = project_of(project, task)
+        resolve = partial(self._media.resolve, reported=self._access(project_id))
+        result = self._video_protocol.answer(context, task, project_id, label_config, resolve, deadline)
+        return {"result": result, "model_version": self.model_version}
+
     def _footage(self, task: Task, config: VideoConfig, project: str) -> Footage:
         name, frame_rate = _video(task, config)
+        return Footage(name, partial(self._media.resolve, name, self._access(project)), frame_rate)
+
+    def _access(self, project: str) -> LabelStudioAccess | None:
         known = self._store.project(project)
-        access = None
-        if known is not None and known.hostname:
-            access = LabelStudioAccess(known.hostname, SecretStr(known.token) if known.token else None)
-        return Footage(name, partial(self._media.resolve, name, access), frame_rate)
+        if known is None or not known.hostname:
+            return None
+        return LabelStudioAccess(known.hostname, SecretStr(known.token) if known.token else None)
 
     def _stored(self, task: Task, raw: object, project: str | None, label_config: str | None) -> Entry:
         """The task's complete tracks; nothing while one of them is being made, since Label Studio asks only once.

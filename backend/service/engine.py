@@ -207,13 +207,13 @@ class Engine:
         """Whether the models are in memory."""
         return self._tracker is not None
 
-    def tracker(self) -> Tracker:
-        """The tracker; raises what the factory raises, and asks it again the next time."""
     @property
     def ready(self) -> Tracker | None:
         """The tracker if it is in memory, for what any thread may ask of it."""
         return self._tracker
 
+    def tracker(self) -> Tracker:
+        """The tracker; raises what the factory raises, and asks it again the next time."""
         if self._tracker is None:
             self._tracker = self._factory()
         return self._tracker

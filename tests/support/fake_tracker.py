@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from backend.tracks import Box, Detection, Direction, FrameResult, Mask, Observa
 from backend.video.reader import VideoReader
 
 if TYPE_CHECKING:  # which imports torch, and the adapter's own environment has none
+    from backend.tracking.click import Answer
     from backend.tracking.everything import EverythingRules
 
 PATIENCE = 30.0  # seconds until a test gives up; nothing waits this long unless it is broken
@@ -39,8 +40,9 @@ class Call:
     standing: Standing | None = None
 
     def boxes_of(self, object_id: str) -> dict[int, Box]:
-        """The prompts' boxes of one object by frame."""
-        return {p.frame: p.box for p in self.prompts if p.object_id == object_id and p.box is not None}
+        """The prompts' boxes of one object by frame; a mask counts as the box around it."""
+        boxes = {p.frame: _box(p) for p in self.prompts if p.object_id == object_id}
+        return {frame: box for frame, box in boxes.items() if box is not None}
 
 
 class FakeTracker:
@@ -48,6 +50,9 @@ class FakeTracker:
 
     ``pace`` holds the tracker until :meth:`allow` permits frames. ``absent`` frames have no object, ``doubtful`` ones a
     low score; ``fails_at`` raises ``error`` there. What was tracked before is tracked again only as far as it differs.
+
+    A click makes a square around each positive point, or fills the box; ``clicks`` has the prompts and what they went
+    on from, which is the number of the click before. ``encoded`` has the frames that were prepared or clicked on.
     """
 
     def __init__(self, velocity: tuple[int, int] = (1, 0), *, paced: bool = False) -> None:
@@ -56,6 +61,8 @@ class FakeTracker:
         self.doubtful: frozenset[int] = frozenset()
         self.fails_at: dict[int, Exception] = {}
         self.calls: list[Call] = []
+        self.clicks: list[tuple[Prompt, object]] = []
+        self.encoded: list[tuple[Hashable, int]] = []
         self._paced = paced
         self._allowed = 0
         self._taken = 0
@@ -123,6 +130,33 @@ class FakeTracker:
             if labels is not None:
                 labels.add(name, one)
         yield from self._forwards(call, list(boxes), first, video, cancelled)
+
+    def click(self, video: VideoReader, prompt: Prompt, logits: Any = None) -> Answer:
+        """A mask at once, whatever the pace of tracking."""
+        from backend.tracking.click import Answer  # torch
+
+        prompt.validate(video.width, video.height)
+        self.prepare(video, prompt.frame)
+        self.clicks.append((prompt, logits))
+        if prompt.frame in self.fails_at:
+            raise self.fails_at[prompt.frame]
+        boxes = [(p.x - 4, p.y - 4, p.x + 4, p.y + 4) for p in prompt.points if p.positive]
+        mask = np.zeros((video.height, video.width), bool)
+        for box in [*boxes, *([prompt.box] if prompt.box is not None else [])]:
+            x0, y0, x1, y1 = (max(round(side), 0) for side in box)
+            mask[y0:y1, x0:x1] = True
+        return Answer(mask, 0.8, cast(Any, len(self.clicks)))
+
+    def prepare(self, video: VideoReader, frame: int) -> None:
+        """Each frame once."""
+        if not self.prepared(video, frame):
+            self.encoded.append((video.identity(), frame))
+
+    def prepared(self, video: VideoReader, frame: int) -> bool:
+        return (video.identity(), frame) in self.encoded
+
+    def forget(self, identity: Hashable) -> None:
+        self.encoded = [one for one in self.encoded if one[0] != identity]
 
     def track_everything(
         self,
@@ -232,6 +266,12 @@ class Uneven(FakeTracker):
 
 
 def _reach(boxes: Mapping[int, Box], direction: Direction, first: int, last: int) -> range:
-    first = min(boxes) if direction == "forward" else first
-    last = max(boxes) if direction == "backward" else last
+    first = max(min(boxes), first) if direction == "forward" else first
+    last = min(max(boxes), last) if direction == "backward" else last
     return range(first, last + 1)
+
+
+def _box(prompt: Prompt) -> Box | None:
+    if prompt.box is not None or prompt.mask is None:
+        return prompt.box
+    return Mask.from_array(prompt.mask).box
