@@ -6,7 +6,7 @@ sets it right where its propagation is doubtful; one that meets none begins anot
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from backend.propagation.propagator import Propagator
 from backend.segmentation.segmenter import Segmenter
 from backend.tracking.detector import Detector, MaskedDetection
 from backend.tracking.encoders import Encoders
+from backend.tracking.guard import Guard
 from backend.tracking.initial import initial_masks
 from backend.tracking.labels import Labels
 from backend.tracking.lives import Lives, Rules
@@ -56,8 +57,7 @@ class DetectionFollower:
         match: tells which detection shows which object.
         ahead: hands out the frames.
         labels: takes in what the detections say of their objects; one of its own for each video.
-        wary: what is propagated over a cut is not believed before ``match``, which knows looks, finds the object
-            again: in another shot something else may be taken for it.
+        guard: watches over the objects' identities; by default nobody does.
     """
 
     def __init__(
@@ -70,8 +70,7 @@ class DetectionFollower:
         match: Matcher,
         ahead: Ahead,
         labels: Labels | None = None,
-        *,
-        wary: bool = False,
+        guard: Guard | None = None,
     ) -> None:
         self._video = video
         self._encoders = encoders
@@ -83,8 +82,7 @@ class DetectionFollower:
         self._labels = labels or Labels()
         self._shots = Shots(video)
         self._lives = Lives(rules, video.fps)
-        self._wary = wary
-        self._doubted: set[str] = set()  # not found again since the last cut
+        self._guard = guard
 
     def follow(self, detector: Detector) -> Generator[FrameResult, None, None]:
         """Track what is detected.
@@ -94,7 +92,8 @@ class DetectionFollower:
 
         Returns:
             a result for every frame, in order. What is settled only later (that a new object is one, that one was
-            still there while it was not detected) comes in further results, of earlier frames.
+            still there while it was not detected) comes in further results, of earlier frames. Where identities were
+            put right, earlier frames are told again.
 
         Raises:
             VideoError: a frame cannot be decoded.
@@ -107,8 +106,8 @@ class DetectionFollower:
                 if self._lives and starts:
                     self._propagator.lose()
                     self._lives.cut()
-                    if self._wary:
-                        self._doubted = set(self._lives.names)
+                    if self._guard is not None:
+                        self._guard.cut()
                 yield from self._step(frame, image, starts, detector)
         finally:
             frames.close()
@@ -125,6 +124,7 @@ class DetectionFollower:
 
     def _step(self, frame: int, image: ImageArray, starts: bool, detector: Detector) -> Iterator[FrameResult]:
         seen = self._propagate(frame, image)
+        yield from self._watch(frame, image, seen)
         sight = self._sight(frame, image, seen)
         looked = self._usable(detector.detect(frame, starts, sight)) if detector.looks_at(frame, starts) else None
         if looked is not None and (self._lives or looked):
@@ -136,8 +136,9 @@ class DetectionFollower:
             given |= self._begin(frame, image, seen, others, sight)
             released, ended = self._lives.judge(frame, met)
             self._propagator.forget(ended)
-            self._doubted.difference_update(given, ended)
             if given:
+                if self._guard is not None:
+                    self._guard.found(given)
                 self._propagator.step(frame, self._encoders.propagating(frame, image), given, ())
             yield from _by_frame(released)
             seen = {name: one for name, one in seen.items() if name not in ended}
@@ -147,19 +148,30 @@ class DetectionFollower:
         if not self._lives:
             return {}
         found = self._propagator.step(frame, self._encoders.propagating(frame, image), {}, self._lives.names)
-        if self._doubted:
-            self._propagator.deny(self._doubted)
-        return {
-            name: _observe(name, frame, None if name in self._doubted else one.mask, one.score)
-            for name, one in found.items()
-        }
+        return {name: _observe(name, frame, one.mask, one.score) for name, one in found.items()}
+
+    def _watch(self, frame: int, image: ImageArray, seen: dict[str, Observation]) -> Iterator[FrameResult]:
+        """Have the guard put right what was found, in ``seen`` too; gives earlier frames that are told again."""
+        if self._guard is None or not seen:
+            return
+        *earlier, result = self._guard.watch(
+            _Steered(self._propagator, self._lives),
+            frame,
+            image,
+            self._encoders.propagating(frame, image),
+            FrameResult(frame, tuple(one for _, one in sorted(seen.items()))),
+            self._lives.trusted,
+        )
+        seen.update({one.object_id: one for one in result.observations})
+        for one in earlier:
+            yield FrameResult(one.frame, tuple(self._lives.retell(one.observations)))
 
     def _sight(self, frame: int, image: ImageArray, seen: Mapping[str, Observation]) -> Sight:
         return Sight(
             frame / self._video.fps,
-            image,
             dict(seen),
             lambda: self._encoders.segmenting(frame, image),
+            lambda: self._encoders.looking(frame, image),
             lambda detection: self._segment(frame, image, detection, seen)[0],
         )
 
@@ -247,6 +259,21 @@ class DetectionFollower:
             if one.mask is not None:
                 own &= ~one.mask.array()
         return (own, score) if own.sum() >= _OWN * mask.sum() else (nothing, 0.0)
+
+
+class _Steered:
+    """A propagator and the lives of what it follows, as the guard steers both."""
+
+    def __init__(self, propagator: Propagator, lives: Lives) -> None:
+        self.step = propagator.step
+        self.deny = propagator.deny
+        self._propagator = propagator
+        self._lives = lives
+
+    def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
+        """They have taken each other's place; what they are called by their detections is the same, or none."""
+        self._propagator.exchange(one, other, frames)
+        self._lives.exchange(one, other)
 
 
 # What a detection is called while it is no object.

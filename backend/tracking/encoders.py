@@ -49,21 +49,24 @@ def forget(identity: Hashable, cache: EncodingCache) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Encoders:
-    """What encodes a video's frames: for the segmenter, and for the propagator."""
+    """What encodes a video's frames: for the segmenter, for the propagator, and for what tells objects apart."""
 
-    video: Frames
-    cache: EncodingCache
     segmenting: CachedEncoder[Encoding]
     propagating: CachedEncoder[Any]
-
-    def looking(self, encoder: FrameEncoder | None) -> CachedEncoder[Any]:
-        """What encodes them for an embedder; without an ``encoder`` the segmenter's encodings serve."""
-        return self.segmenting if encoder is None else CachedEncoder(self.video, self.cache, encoder.encode)
+    looking: CachedEncoder[Any]
 
     @classmethod
-    def of(cls, video: Frames, cache: EncodingCache, segmenter: Segmenter, encoder: FrameEncoder | None) -> Encoders:
-        """Encoders of a video; without an ``encoder`` the segmenter's encodings serve both."""
-        segmenting = CachedEncoder(video, cache, segmenter.encode)
-        return cls(
-            video, cache, segmenting, segmenting if encoder is None else CachedEncoder(video, cache, encoder.encode)
-        )
+    def of(
+        cls,
+        video: Frames,
+        cache: EncodingCache,
+        segmenter: Segmenter,
+        propagating: FrameEncoder | None = None,
+        looking: FrameEncoder | None = None,
+    ) -> Encoders:
+        """Encoders of a video: where there is none for a purpose, or the same one, encodings are shared."""
+        made: dict[int, CachedEncoder[Any]] = {}
+        for encoder in (segmenter, propagating, looking):
+            if encoder is not None and id(encoder) not in made:
+                made[id(encoder)] = CachedEncoder(video, cache, encoder.encode)
+        return cls(*(made[id(encoder or segmenter)] for encoder in (segmenter, propagating, looking)))

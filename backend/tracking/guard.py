@@ -13,22 +13,36 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from backend.association.identity import Gallery, same, swapped
-from backend.propagation.propagator import FrameEncoding, Propagator
+from backend.propagation.propagator import FrameEncoding
+from backend.tracking.contacts import Contact, Pair, other_of, retold
 from backend.tracking.looks import Looks
 from backend.tracking.seek import Propose, Seeker
 from backend.tracking.swaps import generalised_iou
-from backend.tracks import BoolArray, Box, FrameResult, ImageArray, Mask, Observation
+from backend.tracks import BoolArray, Box, FrameResult, ImageArray, Mask, Observation, box_iou
 
 Encode = Callable[[int, ImageArray], Any]
+
+
+class Steered(Protocol):
+    """What the guard tells a propagator, or whoever stands between them; see there."""
+
+    def step(self, frame: int, encoding: Any, given: Mapping[str, BoolArray], wanted: Collection[str], /) -> object:
+        """Take in masks that hold."""
+
+    def deny(self, names: Collection[str], /) -> None:
+        """What was found of objects is not they."""
+
+    def exchange(self, one: str, other: str, frames: Collection[int], /) -> None:
+        """Two objects have taken each other's place."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,11 @@ class GuardRules:
             are taken not to have been.
         views: so many looks of either are taken at most before that is settled,
         apart: so many seconds apart.
-        again: below this probability what comes back is somebody else.
+        again: below this probability what comes back is somebody else,
+        anew: and below this one what is found first after a cut.
+        crowded: of an object of which nothing is known yet, looks are learned where its box overlaps no other one's
+            more than this (IoU), even if they touch.
+        memory: seconds after which looks are forgotten; None: never.
         patience: seconds after which nothing is settled any more.
     """
 
@@ -52,32 +70,15 @@ class GuardRules:
     views: int = 3
     apart: float = 0.12
     again: float = 0.2
+    anew: float = 0.2
+    crowded: float = 0.1
+    memory: float | None = None
     patience: float = 10.0
 
 
-@dataclass(eq=False)
-class _Contact:
-    """Two objects that met: where they were closest, what was found of them since, and what they look like now."""
-
-    apart: float
-    closest: float = -math.inf
-    frame: int = 0
-    told: dict[int, dict[str, Observation]] = field(default_factory=dict)
-    after: dict[str, Gallery] = field(default_factory=dict)
-
-    def touch(self, frame: int, closeness: float) -> None:
-        """They are near one another on this frame."""
-        self.after = {}
-        if closeness >= self.closest:
-            self.closest, self.frame, self.told = closeness, frame, {}
-
-    def look(self, name: str, second: float, view: Tensor) -> None:
-        """What one of them looks like since they parted."""
-        self.after.setdefault(name, Gallery(apart=self.apart)).add(second, view)
-
-    def due(self, name: str, second: float, views: int) -> bool:
-        """Whether another look at one of them is needed."""
-        return name not in self.after or (len(self.after[name]) < views and self.after[name].due(second))
+# Nobody has said of detected objects where they are: over a cut, something else may be taken for one. Their number
+# grows for as long as a video lasts.
+DETECTED = GuardRules(anew=0.5, memory=60.0)
 
 
 class Guard:
@@ -106,8 +107,14 @@ class Guard:
         self._rules = rules or GuardRules()
         self._galleries: dict[str, Gallery] = {}
         self._absent: set[str] = set()
+        self._cut: set[str] = set()  # not found since the last one
         self._seeker = None if propose is None else Seeker(propose, self._embed, looks.calibration)
-        self._contacts: dict[tuple[str, str], _Contact] = {}
+        self._contacts: dict[Pair, Contact] = {}
+
+    @property
+    def galleries(self) -> Mapping[str, Gallery]:
+        """What objects look like, by name, as far as that was learned: it grows as the video is watched."""
+        return self._galleries
 
     def fork(self) -> Guard:
         """Another one that knows what objects look like so far, for another pass."""
@@ -125,8 +132,13 @@ class Guard:
 
     def given(self, names: Collection[str]) -> None:
         """A human has just shown where objects are: whatever was in doubt about them is not any more."""
-        self._absent -= set(names)
+        self.found(names)
         self._drop(names)
+
+    def found(self, names: Collection[str]) -> None:
+        """Something else than the propagator has found objects: they are not away any more."""
+        self._absent -= set(names)
+        self._cut -= set(names)
 
     def gone(self, names: Collection[str]) -> None:
         """Objects are not to be seen from here on: whatever is found of them next has come back."""
@@ -136,12 +148,19 @@ class Guard:
     def cut(self) -> None:
         """Nothing is where it was: whatever is found next has come back."""
         self._absent |= self._galleries.keys()
+        self._cut |= self._galleries.keys()
         if self._seeker is not None:
             self._seeker.cut(self._galleries.keys())
         self._contacts.clear()
 
     def watch(
-        self, propagator: Propagator, frame: int, image: ImageArray, encoding: FrameEncoding, result: FrameResult
+        self,
+        propagator: Steered,
+        frame: int,
+        image: ImageArray,
+        encoding: FrameEncoding,
+        result: FrameResult,
+        trusted: Collection[str] | None = None,
     ) -> list[FrameResult]:
         """Look at what a propagator found on a frame, and put right, in it too, what is wrong with the identities.
 
@@ -151,6 +170,8 @@ class Guard:
             image: RGB ``uint8 (H, W, 3)``.
             encoding: what the propagator stepped with.
             result: the frame's.
+            trusted: the objects that are where they were found, as far as anybody knows; of others nothing is learned.
+                By default all.
 
         Returns:
             what replaces it, the last of them for this frame; others, for frames told before, come first.
@@ -160,10 +181,10 @@ class Guard:
         seen = {one.object_id: one for one in result.observations}
         boxes = {name: box for name, one in seen.items() if (box := one.box) is not None}
         touching = self._meet(frame, seen, boxes)
-        self._look(frame, image, seen, boxes, touching)
+        self._look(frame, image, seen, boxes, touching, seen if trusted is None else trusted)
         return self._settle(propagator, frame, result)
 
-    def _check_returns(self, propagator: Propagator, frame: int, image: ImageArray, result: FrameResult) -> FrameResult:
+    def _check_returns(self, propagator: Steered, frame: int, image: ImageArray, result: FrameResult) -> FrameResult:
         """Deny what came back if it looks like somebody else."""
         back = {
             one.object_id: (box, one.mask.array())
@@ -176,17 +197,17 @@ class Guard:
         denied = {}
         for name, view in self._embed(frame, image, back).items():
             alike = float(same(self._galleries[name], view[None], self._looks.calibration)[0])
-            if alike < self._rules.again:
+            if alike < (self._rules.anew if name in self._cut else self._rules.again):
                 denied[name] = Observation(name, frame, None, 1 - alike)
         if denied:
             propagator.deny(denied)
             result = FrameResult(frame, tuple(denied.get(one.object_id, one) for one in result.observations))
-        for one in result.observations:
-            (self._absent.discard if one.present else self._absent.add)(one.object_id)
+        self._absent |= {one.object_id for one in result.observations if not one.present}
+        self.found([one.object_id for one in result.observations if one.present])
         return result
 
     def _search(
-        self, propagator: Propagator, frame: int, image: ImageArray, encoding: FrameEncoding, result: FrameResult
+        self, propagator: Steered, frame: int, image: ImageArray, encoding: FrameEncoding, result: FrameResult
     ) -> FrameResult:
         """Look for objects that are away among what the segmenter proposes."""
         if self._seeker is None:
@@ -207,7 +228,7 @@ class Guard:
         if regions:
             # As if a human had shown it, in this pass: what memory holds did not find it, and would lose it again.
             propagator.step(frame, encoding, regions, ())
-            self._absent -= found.keys()
+            self.found(found.keys())
         taken = list(regions.values())
         return FrameResult(
             frame, tuple(found.get(one.object_id) or _without(one, taken) for one in result.observations)
@@ -220,12 +241,13 @@ class Guard:
             if all(name in boxes for name in pair) and self._near(boxes[pair[0]], boxes[pair[1]]):
                 touching.update(pair)
                 if all(len(self._galleries.get(name, ())) for name in pair):
-                    contact = self._contacts.setdefault(pair, _Contact(self._rules.apart))
+                    contact = self._contacts.setdefault(pair, Contact(self._rules.apart))
                     contact.touch(frame, generalised_iou(boxes[pair[0]], boxes[pair[1]]))
         for pair, contact in list(self._contacts.items()):
             if all(name in seen for name in pair):
                 contact.told[frame] = {name: seen[name] for name in pair}
-            if abs(frame - contact.frame) > self._rules.patience * self._fps or not all(name in seen for name in pair):
+            known = all(name in seen and len(self._gallery(name)) for name in pair)
+            if abs(frame - contact.frame) > self._rules.patience * self._fps or not known:
                 del self._contacts[pair]
         return touching
 
@@ -241,19 +263,22 @@ class Guard:
         seen: Mapping[str, Observation],
         boxes: Mapping[str, Box],
         touching: Collection[str],
+        trusted: Collection[str],
     ) -> None:
         """Learn what objects look like that are alone: in a contact that is to be settled, or for later."""
         second = frame / self._fps
         wanted = {}
         for name, box in boxes.items():
             mask = seen[name].mask
-            if mask is None or name in touching or seen[name].score < self._rules.sure:
+            if mask is None or seen[name].score < self._rules.sure:
+                continue
+            if name in touching and (len(self._gallery(name)) or self._is_crowded(name, boxes)):
                 continue
             mine = self._of(name)
             due = (
                 any(contact.due(name, second, self._rules.views) for contact in mine)
                 if mine
-                else self._gallery(name).due(second)
+                else name in trusted and self._gallery(name).due(second)
             )
             if due:
                 wanted[name] = box, mask.array()
@@ -261,9 +286,14 @@ class Guard:
             for contact in self._of(name):
                 contact.look(name, second, view)
             if not self._of(name):
+                self._gallery(name).forget(second)
                 self._gallery(name).add(second, view)
 
-    def _settle(self, propagator: Propagator, frame: int, result: FrameResult) -> list[FrameResult]:
+    def _is_crowded(self, name: str, boxes: Mapping[str, Box]) -> bool:
+        others = (box for other, box in boxes.items() if other != name)
+        return any(box_iou(boxes[name], other) > self._rules.crowded for other in others)
+
+    def _settle(self, propagator: Steered, frame: int, result: FrameResult) -> list[FrameResult]:
         """Exchange the tracks of objects that look like each other since they met, and doubt what cannot be told."""
         earlier: dict[int, FrameResult] = {}
         for pair in list(self._contacts):
@@ -279,14 +309,14 @@ class Guard:
                 continue
             if probability >= self._rules.swap:
                 propagator.exchange(*pair, contact.told.keys())
-                self._absent = {_other(pair, name) for name in self._absent}
+                self._absent = {other_of(pair, name) for name in self._absent}
                 self._drop(pair)
             else:
                 del self._contacts[pair]
                 if probability < 0.5:
                     self._adopt(contact)
             if probability > 1 - self._rules.swap:
-                for at, found in _retold(pair, contact, probability, exchange=probability >= self._rules.swap):
+                for at, found in retold(pair, contact, probability, exchange=probability >= self._rules.swap):
                     base = result if at == frame else earlier.get(at, FrameResult(at, ()))
                     kept = [one for one in base.observations if one.object_id not in pair]
                     merged = FrameResult(at, tuple(sorted([*kept, *found], key=lambda one: one.object_id)))
@@ -296,7 +326,7 @@ class Guard:
                         earlier[at] = merged
         return [*earlier.values(), result]
 
-    def _swapped(self, pair: tuple[str, str], after: Mapping[str, Gallery]) -> float:
+    def _swapped(self, pair: Pair, after: Mapping[str, Gallery]) -> float:
         """The probability that two objects have taken each other's place; of one that is gone nothing is known."""
         if len(after) == 2:
             return swapped(
@@ -304,22 +334,22 @@ class Guard:
             )
         ((name, gallery),) = after.items()
         views = gallery.views
-        own, others = (float(self._galleries[key].similarity(views).mean()) for key in (name, _other(pair, name)))
+        own, others = (float(self._galleries[key].similarity(views).mean()) for key in (name, other_of(pair, name)))
         return 1 / (1 + math.exp(-self._looks.calibration.swap * 2 * (others - own)))
 
-    def _adopt(self, contact: _Contact) -> None:
+    def _adopt(self, contact: Contact) -> None:
         for name, gallery in contact.after.items():
             for second, view in zip(gallery.seconds, gallery.views, strict=True):
                 self._gallery(name).add(second, view)
 
-    def _of(self, name: str) -> list[_Contact]:
+    def _of(self, name: str) -> list[Contact]:
         return [contact for pair, contact in self._contacts.items() if name in pair]
 
     def _drop(self, names: Collection[str]) -> None:
         self._contacts = {pair: one for pair, one in self._contacts.items() if not set(pair) & set(names)}
 
     def _gallery(self, name: str) -> Gallery:
-        return self._galleries.setdefault(name, Gallery())
+        return self._galleries.setdefault(name, Gallery(memory=self._rules.memory))
 
     def _embed(self, frame: int, image: ImageArray, shown: Mapping[str, tuple[Box, BoolArray]]) -> dict[str, Tensor]:
         """What objects look like, by name."""
@@ -342,27 +372,3 @@ def _without(one: Observation, taken: Sequence[BoolArray]) -> Observation:
     if left.sum() == own.sum():
         return one
     return replace(one, mask=Mask.from_array(left) if left.any() else None)
-
-
-def _other(pair: tuple[str, str], name: str) -> str:
-    """The other one of a pair; whoever is not of it stays."""
-    return {pair[0]: pair[1], pair[1]: pair[0]}.get(name, name)
-
-
-def _retold(
-    pair: tuple[str, str], contact: _Contact, probability: float, *, exchange: bool
-) -> list[tuple[int, list[Observation]]]:
-    """What is told now of two objects on the frames since they were closest, and how sure that is."""
-    sure = probability if exchange else 1 - probability
-    return [
-        (
-            frame,
-            [
-                replace(
-                    one, object_id=_other(pair, one.object_id) if exchange else one.object_id, score=one.score * sure
-                )
-                for one in found.values()
-            ],
-        )
-        for frame, found in contact.told.items()
-    ]

@@ -7,7 +7,7 @@ been for some time. As in ByteTrack (Zhang et al., ECCV 2022), weak detections c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backend.tracks import Box, Observation
 
@@ -88,6 +88,11 @@ class Lives:
         """Names of the objects that were known to be ones, and are followed no more."""
         return [name for name in self._ended if name not in self._lives]
 
+    @property
+    def trusted(self) -> set[str]:
+        """Names of those that were not missed when they were last looked for."""
+        return {name for name, life in self._lives.items() if not life.misses}
+
     def begin(self, frame: int, box: Box, name: str | None = None) -> str:
         """A new object, or by its name one that has ended, detected and given to the propagator on this frame.
 
@@ -118,6 +123,27 @@ class Lives:
         """Note that nothing is where it was."""
         for life in self._lives.values():
             life.box = None
+
+    def exchange(self, one: str, other: str) -> None:
+        """Note that two objects go on as each other; what was seen of them until now is to be told again."""
+        before = {one: self._lives[one], other: self._lives[other]}
+        for name, follows in ((one, other), (other, one)):
+            own = before[name]
+            # By which names something was given out, and what, is known already.
+            self._lives[name] = replace(before[follows], confirmed=own.confirmed, held=own.held)
+
+    def retell(self, observations: Iterable[Observation]) -> list[Observation]:
+        """Take in what is said anew of earlier frames; returns what is given out of it: what takes the place of
+        something that was."""
+        shown = []
+        for observation in observations:
+            held = self._lives[observation.object_id].held
+            places = [place for place, one in enumerate(held) if one.frame == observation.frame]
+            if places:
+                held[places[0]] = observation
+            else:
+                shown.append(observation)
+        return shown
 
     def judge(self, frame: int, met: Collection[str]) -> tuple[list[Observation], list[str]]:
         """Take in which of the objects (but those that begin on it) a frame's detections met.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from backend.association.geometry import ious
-from backend.tracks import BoolArray, Box, Detection, ImageArray, Observation
+from backend.tracks import BoolArray, Box, Detection, Observation
 
 if TYPE_CHECKING:  # torch is seconds long, and boxes are matched without it too
     from backend.segmentation.segmenter import Encoding
@@ -23,16 +23,16 @@ class Sight:
 
     Attributes:
         second: when it is shown.
-        image: RGB ``uint8 (H, W, 3)``.
         seen: what was found of the objects that are followed.
         encode: gives the segmenter's encoding.
+        look: gives the encoding of what tells objects apart by their looks.
         segment: gives the mask of what a detection shows, ``bool (H, W)``, empty where nothing can be made out.
     """
 
     second: float
-    image: ImageArray
     seen: Mapping[str, Observation]
     encode: Callable[[], Encoding]
+    look: Callable[[], Any]
     segment: Callable[[Detection], BoolArray]
 
 

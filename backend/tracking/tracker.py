@@ -19,7 +19,7 @@ from backend.tracking.encoders import Encoders, forget
 from backend.tracking.everything import DEFAULT_EVERYTHING, Everything, EverythingRules
 from backend.tracking.follow import Follower
 from backend.tracking.fusion import Fusion
-from backend.tracking.guard import Guard
+from backend.tracking.guard import DETECTED, Guard, GuardRules
 from backend.tracking.initial import initial_masks, recall, tells_place_only
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
@@ -47,8 +47,8 @@ class VideoTracker:
         encoder: encodes frames for the propagator; without one it takes the segmenter's encodings.
         ahead: hands out the frames of a pass; by default a thread decodes the next ones meanwhile.
         refining: when prompted objects' masks are refined on the way; by default never.
-        looks: what tells objects apart: it guards the identities of prompted objects, and knows detected ones again.
-            Without it neither is done.
+        looks: what tells objects apart: it guards their identities, and knows those again that were lost. Without it
+            neither is done.
     """
 
     def __init__(
@@ -141,7 +141,8 @@ class VideoTracker:
 
         Returns:
             a result for every frame, in order. What is settled only later (that a new object is one, that one was
-            still there while it was not detected) comes in further results, of earlier frames.
+            still there while it was not detected) comes in further results, of earlier frames. A later observation
+            of a frame replaces an earlier one: where objects were taken for one another, their frames are told again.
 
         Raises:
             FrameOutOfRange: a detection lies beyond the video.
@@ -172,7 +173,7 @@ class VideoTracker:
         Raises:
             VideoError: a frame cannot be decoded.
         """
-        follower = self._detection_follower(video, rules.lives, wary=self._looks is not None)
+        follower = self._detection_follower(video, rules.lives)
         return _finish([follower.follow(Everything(video, self._segmenter, rules))], cancelled)
 
     def click(self, video: Frames, prompt: Prompt, logits: Tensor | None = None) -> Answer:
@@ -290,7 +291,9 @@ class VideoTracker:
         if refiner is not None:
             refiner.report()
 
-    def _guard(self, video: Frames, encoders: Encoders) -> Guard | None:
+    def _guard(
+        self, video: Frames, encoders: Encoders, rules: GuardRules | None = None, *, seeks: bool = True
+    ) -> Guard | None:
         if self._looks is None:
             return None
 
@@ -298,37 +301,34 @@ class VideoTracker:
             found = propose(self._segmenter, encoders.segmenting(frame, image), rules=_SOUGHT)
             return [one.mask for one in found]
 
-        return Guard(self._looks, encoders.looking(self._looks.encoder), video.fps, find)
+        return Guard(self._looks, encoders.looking, video.fps, find if seeks else None, rules)
 
     def _detection_follower(
-        self,
-        video: Frames,
-        rules: Rules,
-        match: Matcher | None = None,
-        labels: Labels | None = None,
-        *,
-        wary: bool = False,
+        self, video: Frames, rules: Rules, match: Matcher | None = None, labels: Labels | None = None
     ) -> DetectionFollower:
+        encoders = self._encoders(video)
+        # A detector that sees all that is there sees what has come back, too.
+        guard = self._guard(video, encoders, DETECTED, seeks=not rules.complete)
         return DetectionFollower(
             video,
-            self._encoders(video),
+            encoders,
             self._segmenter,
             self._new_propagator(),
             rules,
-            match or self._matcher(),
+            match or self._matcher(guard),
             self._ahead,
             labels,
-            wary=wary,
+            guard,
         )
 
-    def _matcher(self) -> Matcher:
-        looks = self._looks
-        if looks is None:
+    def _matcher(self, guard: Guard | None) -> Matcher:
+        if self._looks is None or guard is None:
             return match_by_overlap
-        return AppearanceMatcher(looks.embedder, looks.calibration, encoder=looks.encoder)
+        return AppearanceMatcher(self._looks, guard.galleries)
 
     def _encoders(self, video: Frames) -> Encoders:
-        return Encoders.of(video, self._cache, self._segmenter, self._encoder)
+        looking = None if self._looks is None else self._looks.encoder
+        return Encoders.of(video, self._cache, self._segmenter, self._encoder, looking)
 
 
 def _known(frame: int, prompts: Mapping[str, Prompt], before: Mapping[str, Before]) -> dict[str, BoolArray]:

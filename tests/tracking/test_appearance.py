@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from backend.association.identity import Calibration
+from backend.association.embedder import Embedder
+from backend.association.identity import Calibration, Gallery
 from backend.segmentation.cache import EncodingCache
-from backend.segmentation.segmenter import Encoding
 from backend.tracking.appearance import AppearanceMatcher, AppearanceRules
+from backend.tracking.looks import Looks
 from backend.tracking.matching import Sight
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, Box, Detection, Mask, Observation
-from support.fake_rooms import HEIGHT, WIDTH, FakePropagator, FakeSegmenter, FakeVideo, encoding_of
+from support.fake_rooms import HEIGHT, WIDTH, FakePropagator, FakeSegmenter, FakeVideo
 
 CALIBRATION = Calibration(middle=0.6, slope=20.0, swap=10.0)
 FPS = 10  # of FakeVideo
@@ -23,7 +25,7 @@ B: Box = (40.0, 30.0, 56.0, 42.0)
 C: Box = (30.0, 2.0, 44.0, 12.0)
 
 
-class Looks:
+class Eye:
     """An embedder to which an object looks as told by where its box is, and on which frame."""
 
     dimensions = 4
@@ -32,7 +34,7 @@ class Looks:
         self.kinds = dict(kinds)
         self.asked: list[tuple[Box, ...]] = []
 
-    def embed(self, encoding: Encoding, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+    def embed(self, encoding: object, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
         given = [tuple(box) for box in boxes.tolist()]
         self.asked.append(tuple(given))
         assert masks is not None
@@ -49,105 +51,80 @@ def filled(box: Box) -> BoolArray:
     return mask
 
 
-def sight(second: float, seen: Mapping[str, Box | None], score: float = 0.9) -> Sight:
-    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+def sight(second: float, seen: Mapping[str, Box | None]) -> Sight:
     found = {
-        name: Observation(name, 0, None if box is None else Mask.from_array(filled(box)), score)
+        name: Observation(name, 0, None if box is None else Mask.from_array(filled(box)), 0.9)
         for name, box in seen.items()
     }
-    return Sight(second, image, found, lambda: encoding_of(image), lambda one: filled(one.box))
+    return Sight(second, found, lambda: pytest.fail("encoded"), lambda: "looked at", lambda one: filled(one.box))
 
 
 def detected(*boxes: Box) -> list[Detection]:
     return [Detection(box, 0.9) for box in boxes]
 
 
-def learned(embedder: Looks, rules: AppearanceRules | None = None, score: float = 0.9) -> AppearanceMatcher:
-    """It has seen "1" at A and "2" at B."""
-    match = AppearanceMatcher(embedder, CALIBRATION, rules=rules)
-    both = {"1": A, "2": B}
-    assert match(both, detected(B, A), sight(0.0, both, score)) == {"1": 1, "2": 0}
-    return match
+def learned(eye: Eye, rules: AppearanceRules | None = None) -> AppearanceMatcher:
+    """It knows what "1" looked like at A and "2" at B."""
+    known = {name: Gallery(memory=5.0) for name in "12"}
+    for name, box in {"1": A, "2": B}.items():
+        known[name].add(0.0, torch.eye(4)[eye.kinds[box]])
+    return AppearanceMatcher(Looks(cast(Embedder, eye), CALIBRATION), known, rules)
 
 
 def test_where_an_object_is_overlap_decides() -> None:
     """It looks like the other one now."""
-    match = learned(Looks({A: 0, B: 1}))
-    match._embedder.kinds = {A: 1, B: 0}
+    eye = Eye({A: 0, B: 1})
+    match = learned(eye)
+    eye.kinds = {A: 1, B: 0}
     assert match({"1": A, "2": B}, detected(A, B), sight(1.0, {"1": A, "2": B})) == {"1": 0, "2": 1}
 
 
 @pytest.mark.parametrize("where", [B, None], ids=["it was elsewhere", "nobody knows where it was"])
 def test_a_lost_object_is_known_again(where: Box | None) -> None:
-    match = learned(Looks({A: 0, B: 1, C: 1}))
+    match = learned(Eye({A: 0, B: 1, C: 1}))
     assert match({"2": where}, detected(A, C), sight(1.0, {"1": A, "2": None})) == {"2": 1}
 
 
 def test_what_looks_like_nobody_is_somebody_else() -> None:
-    match = learned(Looks({A: 0, B: 1, C: 2}))
+    match = learned(Eye({A: 0, B: 1, C: 2}))
     assert match({"1": None, "2": None}, detected(C), sight(1.0, {})) == {}
 
 
 def test_of_several_the_most_probable_assignment() -> None:
-    match = learned(Looks({A: 0, B: 1, C: 0}))
-    match._embedder.kinds = {A: 1, C: 0}
+    eye = Eye({A: 0, B: 1, C: 0})
+    match = learned(eye)
+    eye.kinds = {A: 1, C: 0}
     assert match({"1": None, "2": None}, detected(A, C), sight(1.0, {})) == {"1": 1, "2": 0}
 
 
 def test_an_object_that_is_found_is_not_looked_for() -> None:
     """No detection meets it, and one looks like it."""
-    match = learned(Looks({A: 0, B: 1, C: 0}))
+    match = learned(Eye({A: 0, B: 1, C: 0}))
     assert match({"1": A}, detected(C), sight(1.0, {"1": A})) == {}
 
 
-def test_where_no_object_is_lost_nothing_is_embedded_in_vain() -> None:
-    embedder = Looks({A: 0, B: 1, C: 2})
-    match = learned(embedder)
-    match({"1": A, "2": B}, detected(A, B, C), sight(0.1, {"1": A, "2": B}))
-    assert embedder.asked == [(A, B)]  # of the first frame; the next one tells nothing new
-    match({"1": A, "2": B}, detected(A, B), sight(0.5, {"1": A, "2": B}))
-    assert embedder.asked == [(A, B)] * 2
+def test_where_no_object_is_lost_nothing_is_embedded() -> None:
+    eye = Eye({A: 0, B: 1, C: 2})
+    learned(eye)({"1": A, "2": B}, detected(A, B, C), sight(0.5, {"1": A, "2": B}))
+    assert eye.asked == []
 
 
-@pytest.mark.parametrize(
-    ("seen", "detections", "score"),
-    [
-        ({"1": A, "2": (6.0, 4.0, 18.0, 14.0)}, [A, (6.0, 4.0, 18.0, 14.0)], 0.9),
-        ({"1": A}, [C], 0.9),
-        ({"1": A}, [A], 0.3),
-    ],
-    ids=["beside another one", "not confirmed", "doubtful"],
-)
-def test_nothing_is_learned_of_what_may_be_something_else(
-    seen: dict[str, Box], detections: list[Box], score: float
-) -> None:
-    embedder = Looks({A: 0, C: 0})
-    match = AppearanceMatcher(embedder, CALIBRATION)
-    match(seen, detected(*detections), sight(0.0, seen, score))
-    assert embedder.asked == []
-    assert match({"1": None}, detected(C), sight(1.0, {})) == {}
+def test_of_whom_nothing_is_known_nobody_is_found() -> None:
+    eye = Eye({C: 0})
+    match = AppearanceMatcher(Looks(cast(Embedder, eye), CALIBRATION), {"1": Gallery()})
+    assert match({"1": None, "2": None}, detected(C), sight(1.0, {})) == {}
+    assert eye.asked == []
 
 
 def test_looks_are_forgotten() -> None:
-    match = learned(Looks({A: 0, B: 1, C: 0}), AppearanceRules(memory=5.0))
+    match = learned(Eye({A: 0, B: 1, C: 0}))
     assert match({"1": None}, detected(C), sight(4.9, {})) == {"1": 0}
     assert match({"1": None}, detected(C), sight(5.1, {})) == {}
 
 
 def test_how_sure_it_must_be_is_the_caller_s() -> None:
-    match = learned(Looks({A: 0, B: 1, C: 0}), AppearanceRules(again=0.9999))
+    match = learned(Eye({A: 0, B: 1, C: 0}), AppearanceRules(again=0.9999))
     assert match({"1": None}, detected(C), sight(1.0, {})) == {}
-
-
-def test_an_encoder_of_its_own_encodes_a_frame_once() -> None:
-    segmenter = FakeSegmenter()
-    match = AppearanceMatcher(Looks({A: 0, B: 1, C: 1}), CALIBRATION, encoder=segmenter.as_segmenter)
-    frame = sight(0.0, {"1": A, "2": B})
-    match({"1": A, "2": B}, detected(A, B), frame)
-    frame = sight(1.0, {"1": A, "2": None})
-    match({"1": A}, detected(A), frame)
-    match({"2": None}, detected(C), frame)
-    assert len(segmenter.encoded) == 2
 
 
 class Room:
@@ -157,16 +134,17 @@ class Room:
         self.count = gone.stop + 15
         self.gone = gone
         self.propagator = FakePropagator({"1": absent})
-        self.tracker = VideoTracker(FakeSegmenter().as_segmenter, lambda: self.propagator, EncodingCache(10**6))
 
     def tracks(self, kinds: Mapping[Box, int] | None = None) -> dict[str, list[int]]:
         """The frames on which each object is present; matched by overlap unless it is told what is seen where."""
         detections: dict[int, list[Detection]] = {}
         for frame in range(self.count):
             detections[frame] = [] if frame in self.gone else detected(A if frame < self.gone.start else C)
-        options = {} if kinds is None else {"match": AppearanceMatcher(Looks(kinds), CALIBRATION)}
+        looks = None if kinds is None else Looks(cast(Embedder, Eye(kinds)), CALIBRATION)
+        segmenter = FakeSegmenter().as_segmenter
+        tracker = VideoTracker(segmenter, lambda: self.propagator, EncodingCache(10**6), looks=looks)
         tracks: dict[str, list[int]] = {}
-        for result in self.tracker.track_detections(FakeVideo(self.count).as_reader, detections, **options):
+        for result in tracker.track_detections(FakeVideo(self.count).as_reader, detections):
             for one in result.observations:
                 if one.present:
                     tracks.setdefault(one.object_id, []).append(one.frame)

@@ -10,7 +10,7 @@ import pytest
 
 from backend.association.identity import Calibration
 from backend.propagation.propagator import Propagator
-from backend.tracking.guard import Guard
+from backend.tracking.guard import Guard, GuardRules
 from backend.tracking.looks import Looks
 from backend.tracking.seek import Propose
 from backend.tracks import BoolArray, FrameResult, ImageArray, Mask, Observation
@@ -53,19 +53,33 @@ def result(frame: int, places: Places, score: float = 0.9) -> FrameResult:
 class Run:
     """Objects as they are, and as they are told; what the guard makes of that, the last of each frame."""
 
-    def __init__(self, first: Places, propose: Propose | None = None, **colours: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        first: Places,
+        propose: Propose | None = None,
+        rules: GuardRules | None = None,
+        **colours: tuple[int, int, int],
+    ) -> None:
         looks = Looks(Colours(), Calibration(middle=0.7, slope=30.0, swap=30.0))
         self.colours = {**COLOURS, **colours}
-        self.guard = Guard(looks, lambda frame, image: image, FPS, propose)
+        self.guard = Guard(looks, lambda frame, image: image, FPS, propose, rules)
         self.guard.teach(
             0, picture(first, self.colours), {name: square(left) for name, left in first.items() if left is not None}
         )
         self.propagator = Told()
         self.found: dict[int, dict[str, Observation]] = {}
 
-    def step(self, frame: int, true: Places, told: Places | None = None, score: float = 0.9) -> None:
+    def step(
+        self,
+        frame: int,
+        true: Places,
+        told: Places | None = None,
+        score: float = 0.9,
+        trusted: Collection[str] | None = None,
+    ) -> None:
         given = result(frame, true if told is None else told, score)
-        answers = self.guard.watch(self.propagator.as_propagator, frame, picture(true, self.colours), "encoded", given)
+        image = picture(true, self.colours)
+        answers = self.guard.watch(self.propagator.as_propagator, frame, image, "encoded", given, trusted)
         assert answers[-1].frame == frame
         for one in answers:
             names = [observation.object_id for observation in one.observations]
@@ -214,3 +228,45 @@ def test_what_is_found_is_taken_out_of_what_had_taken_it_in() -> None:
     a, b = answer.observations
     assert a.box == (60, 10, 70, 20)
     assert (b.box, b.score) == ((40, 10, 60, 20), 0.8)
+
+
+def test_what_is_found_first_after_a_cut_may_have_to_be_surer() -> None:
+    """``a`` looks half red and half blue: as likely itself as not."""
+    for anew, expected in ((0.2, 60), (0.9, None)):
+        run = Run({"a": 10}, rules=GuardRules(anew=anew))
+        run.guard.cut()
+        run.colours["a"] = (255, 0, 245)
+        run.step(1, {"a": 60})
+        assert run.places(1) == {"a": expected}
+        run.step(2, {"a": None})
+        run.step(3, {"a": 60})
+        # It has not come back since; where it has, the cut is forgotten.
+        assert run.places(3) == {"a": expected}
+        run.guard.found({"a"})
+        run.step(4, {"a": 60})
+        assert run.places(4) == {"a": 60}
+
+
+def test_something_is_learned_only_of_those_that_are_trusted() -> None:
+    run = Run({"a": 10, "b": 40})
+    run.step(5, {"a": 10, "b": 40}, trusted={"b"})
+    assert {name: len(gallery) for name, gallery in run.guard.galleries.items()} == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("other", "views"), [(31, [1, 2]), (20, [1, 1]), (15, [0, 0])], ids=["apart", "touching", "overlapping"]
+)
+def test_something_is_learned_of_who_is_never_alone(other: int, views: list[int]) -> None:
+    run = Run({"a": 10})
+    found = []
+    for frame in (1, 5):
+        run.step(frame, {"a": 10, "b": other})
+        found.append(len(run.guard.galleries.get("b", ())))
+    assert found == views
+
+
+def test_looks_are_forgotten_in_time() -> None:
+    run = Run({}, rules=GuardRules(memory=2.0))
+    for frame in (1, 5, 25, 30):
+        run.step(frame, {"a": 10})
+    assert run.guard.galleries["a"].seconds == [2.5, 3.0]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pytest
 
 from backend.tracking.labels import Labels
@@ -11,7 +10,7 @@ from backend.tracks import Box, Detection, Observation
 
 HERE: Box = (0.0, 0.0, 20.0, 10.0)
 THERE: Box = (50.0, 30.0, 70.0, 40.0)
-SIGHT = Sight(0.0, np.zeros((48, 80, 3), np.uint8), {}, lambda: pytest.fail("encoded"), lambda _: pytest.fail("asked"))
+SIGHT = Sight(0.0, {}, lambda: pytest.fail("encoded"), lambda: pytest.fail("looked"), lambda _: pytest.fail("asked"))
 
 
 def moved(box: Box, dx: float) -> Box:
@@ -103,7 +102,7 @@ def test_may_be() -> None:
 def test_a_matcher_is_not_bound_to_observations() -> None:
     """A sight's observations stay whole, whichever label is asked about: what crowds an object may be anything."""
     seen = {"a": Observation("a", 0, None, 0.5), "b": Observation("b", 0, None, 0.5)}
-    sight = Sight(0.0, SIGHT.image, seen, SIGHT.encode, SIGHT.segment)
+    sight = Sight(0.0, seen, SIGHT.encode, SIGHT.look, SIGHT.segment)
     given = []
 
     def match(objects: Mapping[str, Box | None], detections: Sequence[Detection], sight: Sight) -> dict[str, int]:

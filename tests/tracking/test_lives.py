@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,55 @@ def test_an_object_that_has_ended_may_come_back(lives: Lives) -> None:
     assert lives.judge(31, {name}) == ([], [])
     assert len(lives.tell([seen(name, 31)])) == 1
     assert lives.begin(32, BOX) not in {name, other}
+
+
+def two(lives: Lives) -> tuple[str, str]:
+    """Both are known to be objects; the second one began on frame 1."""
+    one = begun(lives)
+    lives.judge(1, {one})
+    other = lives.begin(1, BOX)
+    lives.tell([seen(one, 1), seen(other, 1)])
+    lives.judge(2, {one, other})
+    lives.tell([seen(one, 2), seen(other, 2)])
+    return one, other
+
+
+def test_two_that_are_exchanged_go_on_as_each_other(lives: Lives) -> None:
+    """What has been called by the first one's name is not met from frame 3 on."""
+    one, other = two(lives)
+    for frame in (3, 4, 5):
+        lives.judge(frame, {other})
+        assert [told.object_id for told in lives.tell([seen(one, frame), seen(other, frame)])] == [other]
+    assert lives.trusted == {other}
+    lives.exchange(one, other)
+    assert lives.trusted == {one}
+    assert lives.names == [one, other]
+    # What was given out is replaced, what was held back is still.
+    anew = [seen(name, frame) for frame in (4, 5) for name in (one, other)]
+    assert [(told.object_id, told.frame) for told in lives.retell(anew)] == [(other, 4), (other, 5)]
+    released, ended = lives.judge(6, {one})
+    assert ([told.frame for told in released], ended) == ([3, 4, 5], [])
+    assert released[1] is anew[0]
+    for frame in (8, 9):
+        ended = lives.judge(frame, {one})[1]
+    assert ended == [other]  # it was met on frame 2 last, whatever it was called by then
+
+
+def test_what_is_told_anew_of_one_that_is_in_doubt_is_held_back(lives: Lives) -> None:
+    name = confirmed(lives)
+    lives.judge(2, ())
+    lives.tell([seen(name, 2)])
+    anew = [replace(seen(name, frame), score=0.3) for frame in (1, 2)]
+    assert lives.retell(anew) == anew[:1]
+    assert lives.judge(3, {name})[0] == anew[1:]
+
+
+def test_nothing_is_given_out_of_what_is_no_object_yet_when_it_is_exchanged(lives: Lives) -> None:
+    one = confirmed(lives)
+    other = lives.begin(1, BOX)
+    lives.tell([seen(other, 1), seen(one, 2), seen(other, 2)])
+    lives.exchange(one, other)
+    anew = [seen(one, 2), seen(other, 2)]
+    assert lives.retell(anew) == anew[:1]
+    released, _ = lives.judge(3, {one, other})
+    assert [told.frame for told in released] == [1, 2]
