@@ -27,11 +27,11 @@ def about(**ids: object) -> Iterator[None]:
 
 
 def set_up(level: str, form: Format, stream: TextIO) -> None:
-    """Log to ``stream`` from ``level`` on, in place of what was set up before."""
+    """Log to ``stream`` from ``level`` on, unless somebody has set up logging before."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Json() if form == "json" else _Text(_TEXT))
     handler.addFilter(_attach)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _attach(record: logging.LogRecord) -> bool:

@@ -20,10 +20,15 @@ log = logging.getLogger("keytrack.test")
 def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
-    root.handlers = []  # those of pytest are not to be closed
     yield io.StringIO()
     root.setLevel(level)
     root.handlers = handlers
+
+
+def set_up(level: str, form: Format, stream: io.StringIO) -> None:
+    """As in a process in which nobody has set up logging."""
+    logging.getLogger().handlers = []
+    logs.set_up(level, form, stream)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
@@ -31,7 +36,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_a_line_is_one_json_object_with_what_it_is_about(stream: io.StringIO) -> None:
-    logs.set_up("info", "json", stream)
+    set_up("info", "json", stream)
     with logs.about(project="1", task="7"), logs.about(job=3, task=None):
         log.info('a "quoted"\nmessage of %d lines', 2)
     log.warning("after")
@@ -48,7 +53,7 @@ def test_a_line_is_one_json_object_with_what_it_is_about(stream: io.StringIO) ->
 
 
 def test_text_says_it_at_the_end(stream: io.StringIO) -> None:
-    logs.set_up("info", "text", stream)
+    set_up("info", "text", stream)
     with logs.about(job=3):
         log.info("started")
     log.info("idle")
@@ -58,7 +63,7 @@ def test_text_says_it_at_the_end(stream: io.StringIO) -> None:
 
 
 def test_another_thread_is_about_something_else(stream: io.StringIO) -> None:
-    logs.set_up("info", "json", stream)
+    set_up("info", "json", stream)
     with logs.about(job=3):
         thread = threading.Thread(target=log.info, args=("beside",))
         thread.start()
@@ -67,7 +72,7 @@ def test_another_thread_is_about_something_else(stream: io.StringIO) -> None:
 
 
 def test_an_exception_stays_in_its_line(stream: io.StringIO) -> None:
-    logs.set_up("info", "json", stream)
+    set_up("info", "json", stream)
     try:
         raise RuntimeError("broken")
     except RuntimeError:
@@ -78,6 +83,6 @@ def test_an_exception_stays_in_its_line(stream: io.StringIO) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_quieter_messages_are_left_out(stream: io.StringIO, form: Format) -> None:
-    logs.set_up("warning", form, stream)
+    set_up("warning", form, stream)
     log.info("quiet")
     assert stream.getvalue() == ""

@@ -7,9 +7,13 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from waitress.server import create_server
 
 from backend import __version__
@@ -18,7 +22,7 @@ from backend.errors import SettingsError
 from backend.model import Keytrack
 from backend.service.access import Access
 from backend.service.app import MAX_BODY_BYTES, create_app
-from backend.service.engine import choose, tracker_factory
+from backend.service.engine import Choice, choose, tracker_factory
 from backend.settings import Settings
 
 HELP = "Run the backend that Label Studio talks to, until it is interrupted (Ctrl-C or SIGTERM)."
@@ -59,6 +63,32 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     access = Access.of(settings)
     choice = choose(settings)
+    with _alone(settings.data_dir):
+        _serve(settings, choice, access)
+    return 0
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Keep other services off the data directory; the system does so no longer once this process is gone."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(data_dir / "serve.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise SettingsError(
+            f"KEYTRACK_DATA_DIR / --data-dir: another service is at work in {data_dir}; stop it, or give this one a "
+            "directory of its own"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"KEYTRACK_DATA_DIR / --data-dir: {data_dir} cannot be written: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _serve(settings: Settings, choice: Choice, access: Access) -> None:
     keytrack = Keytrack(settings, tracker_factory(settings, choice), choice)
     try:
         server = _listen(keytrack, access, settings)
@@ -70,7 +100,6 @@ def run(args: argparse.Namespace) -> int:
         server.run()
     finally:
         keytrack.close()
-    return 0
 
 
 def _listen(keytrack: Keytrack, access: Access, settings: Settings) -> Any:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -133,3 +135,45 @@ def test_a_wrong_value_is_refused_by_name(
 ) -> None:
     assert main(["serve", "--data-dir", str(tmp_path / "data"), *options]) == 2
     assert named in capsys.readouterr().err
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from backend.cli.serve import _alone
+with _alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_service_on_one_data_directory_is_refused_until_the_first_is_gone(
+    tracker: FakeTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    first = subprocess.Popen([sys.executable, "-c", HOLDER, str(data)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        assert main(["serve", "--port", "0", "--data-dir", str(data)]) == 2
+        assert "another service is at work" in capsys.readouterr().err
+    finally:
+        first.kill()  # it cannot tidy up
+        first.communicate()
+    serve_meanwhile(tmp_path, caplog, lambda url: requests.get(url + "/health", timeout=PATIENCE))
+
+
+def test_a_service_asks_for_what_the_environment_says(
+    tracker: FakeTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYTRACK_USERNAME", "team")
+    monkeypatch.setenv("KEYTRACK_PASSWORD", "password")
+    statuses = serve_meanwhile(
+        tmp_path,
+        caplog,
+        lambda url: [
+            requests.get(url + "/health", auth=auth, timeout=PATIENCE).status_code
+            for auth in (None, ("team", "password"))
+        ],
+    )
+    assert statuses == [401, 200]
