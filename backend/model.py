@@ -21,6 +21,7 @@ from backend.prelabel.studio import make_client
 from backend.service.engine import Choice, Engine, Tracker, WarmUp
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
+from backend.service.overview import Overview
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.readers import Readers
 from backend.service.records import Project, still_there
@@ -38,6 +39,9 @@ class Keytrack:
     """The backend without its HTTP: presses are tracked in the background, answers come from the store.
 
     One object serves all projects; its methods may be called from any thread.
+
+    Attributes:
+        overview: what goes on, for people who look.
     """
 
     def __init__(
@@ -60,10 +64,19 @@ class Keytrack:
         self._settings = settings
         self._choice = choice
         self._store = Store(settings.data_dir / DATABASE)
-        self._jobs = Jobs()
+        self._jobs = Jobs(settings.max_jobs)
         self._readers = Readers()
         self._engine = Engine(tracker_factory)
         self._media = MediaLibrary(settings)
+        self.overview = Overview(
+            settings,
+            choice,
+            self.model_version,
+            store=self._store,
+            jobs=self._jobs,
+            engine=self._engine,
+            media=self._media,
+        )
         self._interactive = Interactive(
             self._store,
             self._jobs,
@@ -89,6 +102,7 @@ class Keytrack:
 
     def stop(self) -> None:
         """End all work; whoever waits for some is let go with what is done."""
+        self.overview.close()
         self._media.close()
         self._video_protocol.stop()
         self._jobs.close()

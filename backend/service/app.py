@@ -12,6 +12,7 @@ from backend.errors import KeytrackError, PayloadError, UnavailableError, Weight
 from backend.model import Keytrack
 from backend.service.access import Access
 from backend.service.metrics import add_metrics
+from backend.service.pages import pages
 from backend.service.payloads import PredictRequest, SetupRequest, WebhookRequest, parse_body
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ def create_app(keytrack: Keytrack, access: Access | None = None, *, max_body_byt
         access.protect(app)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a human's keyframes go back as they came
 
-    @app.get("/")
+    app.register_blueprint(pages(keytrack.overview, keytrack.health))
+
     @app.get("/health")
     def health() -> Response:
         return jsonify(keytrack.health())

@@ -159,6 +159,10 @@ class Snapshot:
         ).fetchone()
         return int(count)
 
+    def is_correction(self, entry: Entry) -> bool:
+        """Whether a track builds on what it was when it was last complete."""
+        return self._connection.execute("SELECT 1 FROM bases WHERE track = ?", (entry.id,)).fetchone() is not None
+
     def boxes(self, entry: Entry) -> dict[int, Box]:
         """The masks' boxes, without specks, by decode index, where the object shows."""
         rows = self._connection.execute(
