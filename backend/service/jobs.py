@@ -86,6 +86,11 @@ class Jobs:
         """Jobs that are not at their end."""
         return len(self._jobs)
 
+    def live(self) -> list[Job]:
+        """The jobs that are not at their end, in the order in which they came."""
+        with self._changed:
+            return list(self._jobs.values())
+
     def counts(self) -> dict[str, int]:
         """Jobs that are not at their end, by status."""
         with self._changed:
