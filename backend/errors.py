@@ -116,6 +116,12 @@ class UnavailableError(KeytrackError):
     passing = True
 
 
+class BusyError(UnavailableError):
+    """As much is at work or waiting as the service takes on; asking again later will help."""
+
+    code = "busy"
+
+
 class NotKeptError(KeytrackError):
     """Something was asked for that the backend does not keep."""
 

@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     budget_seconds: float = Field(
         10.0, gt=0, lt=95, description="seconds a press may take before it returns what is done by then"
     )
+    max_jobs: int = Field(
+        64, ge=1, description="presses that are at work or wait at a time; further ones are told that it is busy"
+    )
     keyframe_iou: float = Field(
         0.95, ge=0.5, le=1, description="least IoU between an interpolated box and the tracked one; lower is sparser"
     )

@@ -23,11 +23,12 @@ from backend.model import Keytrack
 from backend.service.access import Access
 from backend.service.app import MAX_BODY_BYTES, create_app
 from backend.service.engine import Choice, choose, tracker_factory
+from backend.service.jobs import WAITING_AT_ONCE
 from backend.settings import Settings
 
 HELP = "Run the backend that Label Studio talks to, until it is interrupted (Ctrl-C or SIGTERM)."
-# A press holds one while it waits; those left over answer /health.
-THREADS = 32
+# A press holds one while it waits; those left over answer what is answered at once.
+THREADS = WAITING_AT_ONCE + 16
 # What presses return when the service stops still has to reach them.
 FLUSH_SECONDS = 0.5
 
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "refine",
         "xmem_mode",
         "budget_seconds",
+        "max_jobs",
         "keyframe_iou",
         "prelabel",
         "username",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.errors import KeytrackError
+from backend.errors import BusyError, KeytrackError
 from backend.labelstudio.edits import Item, same_keyframe, split_human
 from backend.labelstudio.regions import Region, replace_sequence
 from backend.service import notes
@@ -114,8 +114,12 @@ class Interactive:
                 wanted.append(pursuit)
         if wanted:
             neighbours = [pursuit for pursuit in pursuits if pursuit not in wanted and pursuit.key not in jobs]
-            job = self._submit(wanted, neighbours, footage, f"task {task} of project {project}")
-            jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
+            try:
+                job = self._submit(wanted, neighbours, footage, f"task {task} of project {project}")
+                jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
+            except BusyError as error:  # to be said at the regions: of a failed request the page shows nothing
+                for pursuit in wanted:
+                    self._store.fail(pursuit.key, pursuit.revision, str(error))
         return pursuits, jobs
 
     def _submit(self, pursuits: Sequence[Pursuit], neighbours: Sequence[Pursuit], footage: Footage, name: str) -> Job:

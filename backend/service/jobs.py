@@ -18,12 +18,14 @@ from contextlib import contextmanager
 from typing import Literal, Protocol
 
 from backend import logs
-from backend.errors import KeytrackError, UnavailableError
+from backend.errors import BusyError, KeytrackError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
 Status = Literal["preparing", "ready", "running", "done", "failed", "cancelled"]
 PREPARING_AT_ONCE = 8
+WAITING_AT_ONCE = 24
+"""Callers that :meth:`Jobs.wait` holds; each holds one of the threads that answer requests."""
 
 
 class Work(Protocol):
@@ -72,7 +74,10 @@ class Job:
 class Jobs:
     """The queue and its one worker thread, which starts with the first job."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 64) -> None:
+        """An empty queue that takes up to ``most`` jobs at a time, not counting idle ones."""
+        self._most = most
+        self._waits = threading.BoundedSemaphore(WAITING_AT_ONCE)
         self._changed = threading.Condition()
         self._jobs: dict[int, Job] = {}
         self._owners: dict[Hashable, Job] = {}
@@ -108,11 +113,14 @@ class Jobs:
 
         Raises:
             UnavailableError: the queue is closed.
+            BusyError: it is full; what this job would have replaced goes on.
         """
         with self._changed:
             if self._closed:
                 raise UnavailableError("the service is stopping; press again once it is back")
             job = Job(next(self._numbers), name, work, frozenset(keys), idle=idle)
+            if not idle:
+                self._refuse_too_many(job.keys)
             self._take(job.keys)
             self._owners.update(dict.fromkeys(job.keys, job))
             self._jobs[job.number] = job
@@ -135,13 +143,19 @@ class Jobs:
     def wait(self, jobs: Mapping[Hashable, Job], deadline: float) -> bool:
         """Wait until each job is at its end or has lost its key, or until ``deadline`` (of ``time.monotonic``).
 
-        The jobs waited for go before others. Returns whether all of them came to an end in time.
+        The jobs waited for go before others. Returns whether all of them came to an end in time. Where too many wait
+        already nobody does, so that threads are left for requests that are answered at once.
         """
-        with self.attended(jobs.values()), self._changed:
-            return self._changed.wait_for(
-                lambda: all(self._owners.get(key) is not job for key, job in jobs.items()),
-                timeout=max(0.0, deadline - time.monotonic()),
-            )
+        held = self._waits.acquire(blocking=False)
+        try:
+            with self.attended(jobs.values()), self._changed:
+                return self._changed.wait_for(
+                    lambda: all(self._owners.get(key) is not job for key, job in jobs.items()),
+                    timeout=max(0.0, deadline - time.monotonic()) if held else 0,
+                )
+        finally:
+            if held:
+                self._waits.release()
 
     @contextmanager
     def attended(self, jobs: Iterable[Job]) -> Iterator[None]:
@@ -169,6 +183,15 @@ class Jobs:
             worker.join(timeout)
             if worker.is_alive():
                 logger.warning("the step under way did not end within %.0f s; leaving it", timeout)
+
+    def _refuse_too_many(self, keys: frozenset[Hashable]) -> None:
+        others = [job for job in self._jobs.values() if not job.idle and not job.stopping]
+        kept = [job for job in others if not (job.keys and job.keys <= keys)]
+        if len(kept) >= self._most:
+            raise BusyError(
+                f"the backend is busy: as many presses are at work or wait as it takes at a time ({self._most}); try "
+                "again in a while"
+            )
 
     def _take(self, keys: frozenset[Hashable]) -> None:
         """Take ``keys`` from the jobs that own them."""

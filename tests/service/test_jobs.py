@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from backend.errors import UnavailableError, VideoError
-from backend.service.jobs import Job, Jobs
+from backend.errors import BusyError, UnavailableError, VideoError
+from backend.service.jobs import WAITING_AT_ONCE, Job, Jobs
 
 PATIENCE = 20.0  # seconds until a test gives up; nothing waits this long unless it is broken
 
@@ -250,3 +250,73 @@ def test_no_thread_starts_before_there_is_work() -> None:
     jobs = Jobs()
     assert threading.active_count() == before
     jobs.close()
+
+
+# --- too much at once -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small() -> Iterator[Jobs]:
+    queue = Jobs(most=2)
+    yield queue
+    queue.close(timeout=PATIENCE)
+
+
+def test_a_full_queue_is_busy_until_a_job_ends(small: Jobs) -> None:
+    works = [Steps(name, 1, [], gated=True) for name in "ab"]
+    jobs = {name: small.submit(name, work, [name]) for name, work in zip("ab", works, strict=True)}
+    with pytest.raises(BusyError, match=r"as it takes at a time \(2\)"):
+        small.submit("c", Steps("c", 1, []), ["c"])
+    assert (small.owner("c"), len(small)) == (None, 2)
+    works[0].permits.release()
+    assert small.wait({"a": jobs["a"]}, deadline())
+    third = small.submit("c", Steps("c", 1, []), ["c"])
+    works[1].permits.release()
+    assert small.wait({"c": third}, deadline())
+
+
+def test_a_newer_job_for_the_same_keys_is_taken_by_a_full_queue(small: Jobs) -> None:
+    old, other = Steps("old", 1, [], gated=True), Steps("other", 1, [], gated=True)
+    replaced = small.submit("old", old, ["x"])
+    small.submit("other", other, ["y"])
+    old.permits.release()
+    newer = small.submit("new", Steps("new", 1, []), ["x"])
+    other.permits.release()
+    assert small.wait({"x": newer}, deadline())
+    assert newer.status == "done"
+    eventually(lambda: not replaced.live)
+
+
+def test_a_refused_job_takes_nothing_from_those_at_work(small: Jobs) -> None:
+    works = [Steps(name, 1, [], gated=True) for name in "ab"]
+    first = small.submit("a", works[0], ["x", "y"])
+    small.submit("b", works[1], ["z"])
+    with pytest.raises(BusyError):
+        small.submit("c", Steps("c", 1, []), ["x"])  # the first one would go on for the sake of "y"
+    assert small.owner("x") is first
+    for work in works:
+        work.permits.release()
+
+
+def test_idle_jobs_neither_fill_the_queue_nor_are_refused(small: Jobs) -> None:
+    idle = [Steps(f"idle{number}", 1, [], gated=True) for number in range(3)]
+    for work in idle:
+        small.submit(work.name, work, [work.name], idle=True)
+    jobs = [small.submit(name, Steps(name, 1, []), [name]) for name in "ab"]
+    for work in idle:
+        work.permits.release()
+    assert small.wait({job.name: job for job in jobs}, deadline())
+
+
+def test_who_would_wait_beside_too_many_others_goes_on_at_once(jobs: Jobs) -> None:
+    work = Steps("a", 1, [], gated=True)
+    job = jobs.submit("a", work, ["x"])
+    threads = [threading.Thread(target=jobs.wait, args=({"x": job}, deadline())) for _ in range(WAITING_AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: job.waiters == WAITING_AT_ONCE)
+    assert not jobs.wait({"x": job}, deadline())
+    work.permits.release()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert jobs.wait({"x": job}, deadline())
