@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": "run the backend that Label Studio talks to",
     "demo": "start Label Studio and the backend with a ready-made project",
     "track": "track objects through a video file, without Label Studio",
+    "frames": "cut videos into images for Label Studio, on which masks can be drawn",
     "prelabel": "track the tasks of a Label Studio project before anybody opens them",
     "evaluate": "measure the tracks against a dataset whose truth is known",
     "benchmark": "time the stages of a press on this machine",

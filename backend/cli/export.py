@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import add_settings, frame_rate, settings_from
 from backend.cli.progress import advance
+from backend.cli.studio import project_number, studio_client
 from backend.errors import DatasetError, SettingsError
 from backend.export.dataset import Dataset
 from backend.export.formats import FORMATS, Format
@@ -27,7 +27,6 @@ from backend.export.results import ResultsDirectory
 from backend.export.studio_tasks import choose_labellings, read_tasks
 from backend.export.track_results import TASKS, is_track_directory, read_track
 from backend.export.writing import Options, Summary
-from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.exported import Task, parse_task, parse_tasks
 from backend.labelstudio.media import MediaLibrary
 from backend.labelstudio.media_folder import MediaFolder
@@ -53,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help='Label Studio\'s export "JSON", a directory that track wrote, or project:ID',
     )
-    parser.add_argument("--project", type=_project, metavar="ID", help="a project of Label Studio, as project:ID")
+    parser.add_argument("--project", type=project_number, metavar="ID", help="a project of Label Studio, as project:ID")
     parser.add_argument(
         "--format", required=True, metavar="FORMAT[,FORMAT...]", type=_formats, help="one or more of those below"
     )
@@ -157,7 +156,7 @@ def _source(args: argparse.Namespace) -> _Source:
         return _Source(project=args.project)
     if args.source.startswith(PROJECT):
         try:
-            return _Source(project=_project(args.source.removeprefix(PROJECT)))
+            return _Source(project=project_number(args.source.removeprefix(PROJECT)))
         except argparse.ArgumentTypeError as error:
             raise SettingsError(str(error)) from error
     path = Path(args.source)
@@ -195,7 +194,7 @@ def _choices(args: argparse.Namespace, settings: Settings, source: _Source) -> C
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"--label-config {args.label_config}: cannot be read ({error})") from error
     elif source.project is not None:
-        with _client(settings) as client:
+        with studio_client(settings) as client:
             config = parse_project_config(read_label_config(client, source.project))
     return Choices(
         config=config,
@@ -210,7 +209,7 @@ def _choices(args: argparse.Namespace, settings: Settings, source: _Source) -> C
 
 def _read(source: _Source, settings: Settings, reading: Reading) -> Dataset | None:
     if source.project is not None:
-        with _client(settings) as client:
+        with studio_client(settings) as client:
             raw = enumerate(iter_tasks(client, source.project, reading.cancelled), start=1)
             tasks = [
                 parse_task(task, "", number) for number, task in tqdm(raw, desc="listing", unit="task", disable=None)
@@ -255,20 +254,6 @@ def _write(
     return summaries
 
 
-@contextmanager
-def _client(settings: Settings) -> Iterator[LabelStudioClient]:
-    if settings.label_studio_url is None or settings.label_studio_token is None:
-        raise SettingsError(
-            "a project is read through Label Studio's API: give --label-studio-url and --label-studio-token, or set "
-            "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
-        )
-    client = LabelStudioClient(settings.label_studio_url, settings.label_studio_token)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
 def _describe(summary: Summary) -> str:
     counts = (
         (summary.videos, "video"),
@@ -290,12 +275,6 @@ def _formats(text: str) -> list[str]:
 
 def _types(text: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
-
-
-def _project(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no project's number, such as the 3 in /projects/3/data")
-    return int(text)
 
 
 def _listed(is_wanted: Callable[[Format], bool]) -> str:

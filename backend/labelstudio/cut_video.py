@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePath
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from backend.errors import LabelConfigError, PayloadError
 from backend.labelstudio.payload import Incoming, Name, parse
-from backend.labelstudio.tags import read_tags
 
 FRAMES_KEY = "frames"
 """Under which a task has its images where no labeling configuration says otherwise."""
 
-_CONFIG = "labelstudio_config/frames_masks.xml"
 _AGAIN = "cut the video anew by the command frames, and import that"
 
 Index = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -46,8 +44,17 @@ class CutVideo(Incoming):
         return PurePath(self.video).stem
 
     def task_data(self, key: str, images: Sequence[str]) -> dict[str, Any]:
-        """The data of a task with these images, addresses in the order of the frames, under that key."""
-        return {key: list(images), **self.model_dump()}
+        """The data of a task with these images, addresses in the order of the frames, under that key.
+
+        Raises:
+            LabelConfigError: the key is that of something else.
+        """
+        if key in type(self).model_fields:
+            raise LabelConfigError(
+                f'the labeling configuration has valueList="${key}", and "{key}" is something else in tasks that were '
+                f'cut from a video; write valueList="${FRAMES_KEY}"'
+            )
+        return {"video": self.video, key: list(images), **self.model_dump()}
 
 
 def was_cut(data: Mapping[str, Any]) -> bool:
@@ -79,27 +86,3 @@ def cut_video(data: Mapping[str, Any], images: int, path: str) -> CutVideo | Non
             where = f"{path}.indices[{position}]"
             raise PayloadError(f"{where}: {after} comes after {before}, and they have to ascend; {_AGAIN}", where)
     return found
-
-
-def frames_key(xml: str) -> str:
-    """Under which key the tasks of a labeling configuration have their list of images.
-
-    Raises:
-        LabelConfigError: it cannot be read, has no Image with a valueList, or several; or calls the list by a name
-            that such tasks have for something else.
-    """
-    lists = [tag for tag in read_tags(xml) if tag.name == "image" and "valuelist" in tag.attributes]
-    if len(lists) != 1:
-        found = f"{len(lists)} <Image> tags with a valueList" if lists else "no <Image> tag with a valueList"
-        _refuse(f'it has {found}; write one <Image name="img" valueList="${FRAMES_KEY}"/>')
-    value = lists[0].required("valuelist")
-    key = value.removeprefix("$")
-    if key == value or not key:
-        _refuse(f'valueList="{value}" names no key of the tasks; write valueList="${FRAMES_KEY}"')
-    if key in CutVideo.model_fields:
-        _refuse(f'valueList="{value}": "{key}" is something else in tasks of this kind; call the list "frames"')
-    return key
-
-
-def _refuse(problem: str) -> NoReturn:
-    raise LabelConfigError(f"labeling configuration: {problem} (a configuration that works: {_CONFIG})")

@@ -3,7 +3,7 @@
 import pytest
 
 from backend.errors import LabelConfigError, PayloadError
-from backend.labelstudio.cut_video import CutVideo, cut_video, frames_key, was_cut
+from backend.labelstudio.cut_video import CutVideo, cut_video, was_cut
 
 CUT = CutVideo(video="a clip.mp4", fps=29.97, times=[0.0, 0.5, 1.25], indices=[0, 15, 37], cut="c0ffee")
 IMAGES = ["a/0.jpg", "a/15.jpg", "a/37.jpg"]
@@ -11,6 +11,7 @@ IMAGES = ["a/0.jpg", "a/15.jpg", "a/37.jpg"]
 
 def test_what_is_written_is_read_again():
     data = CUT.task_data("frames", IMAGES)
+    assert list(data)[:2] == ["video", "frames"]  # as people see them in the Data Manager
     assert data == {
         "frames": IMAGES,
         "video": "a clip.mp4",
@@ -50,24 +51,7 @@ def test_numbers_that_cannot_be_right_are_refused(change, path, message):
     assert caught.value.path == path
 
 
-def test_the_key_of_the_images_is_the_configurations():
-    assert frames_key('<View><Header value="$title"/><image NAME="i" valueList="$shots"/></View>') == "shots"
-    assert frames_key('<View><Image name="a" value="$one"/><Image name="b" valueList="$frames"/></View>') == "frames"
-
-
-@pytest.mark.parametrize(
-    ("xml", "message"),
-    [
-        ('<Image name="i" value="$image"/>', "no <Image> tag with a valueList"),
-        ('<Video name="v" value="$video"/>', "no <Image> tag with a valueList"),
-        ('<View><Image name="a" valueList="$a"/><Image name="b" valueList="$b"/></View>', "2 <Image> tags"),
-        ('<Image name="i" valueList="frames"/>', 'valueList="frames" names no key'),
-        ('<Image name="i" valueList="$"/>', "names no key"),
-        ('<Image name="i" valueList=""/>', "has no valuelist"),
-        ('<Image name="i" valueList="$indices"/>', '"indices" is something else'),
-        ("<View", "no well-formed XML"),
-    ],
-)
-def test_configurations_without_a_list_of_images_are_refused(xml, message):
-    with pytest.raises(LabelConfigError, match=message):
-        frames_key(xml)
+def test_the_images_do_not_take_the_place_of_anything_else():
+    assert CUT.task_data("shots", IMAGES)["shots"] == IMAGES
+    with pytest.raises(LabelConfigError, match=r'valueList="\$video", and "video" is something else'):
+        CUT.task_data("video", IMAGES)
