@@ -214,7 +214,7 @@ class TrackWork(_Work[Route]):
                     yield
                     mask = self._click(tracker, video, prompt)
                     known = self._known[prompt.object_id] = self._recall(prompt, video)
-                    prompts += known.correct(prompt.object_id, prompt.frame, mask)
+                    prompts += known.correct(prompt.frame, mask)
                 ways = [self._follow(tracker, video, prompts, way, span, job) for way, span in route.spans.items()]
                 yield from take_turns(ways, job.cancelled)
         finally:
@@ -239,7 +239,7 @@ class TrackWork(_Work[Route]):
                     self._marked.add(key)
                 session.add(*key, mask)
                 if mask is not None:
-                    self._known[one.object_id].tracked[one.frame] = mask
+                    self._known[one.object_id].follow(one.frame, mask)
             if all(course.over for course in courses.values()):
                 return
             yield

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # of which label-studio-ml's own environment has none
 
 MAX_OBJECTS = 64
 MAX_CORRECTIONS = 8
+MAX_TRACKED = 2000
 SECONDS = 1800.0
 # An object without a name is the one of the last track where the two overlap by as much.
 _SAME_IOU = 0.1
@@ -36,19 +37,14 @@ class _Click:
 
 @dataclass(eq=False)
 class Known:
-    """An object of one video.
+    """An object of one video: the last click on it, the masks that it was tracked from, and what came of them."""
 
-    Attributes:
-        video: its identity.
-        corrections: by frame, the masks that it was tracked from.
-        tracked: by frame, the masks that came of it.
-    """
-
+    name: str
     video: Hashable
-    corrections: dict[int, Mask] = field(default_factory=dict)
-    tracked: dict[int, Mask] = field(default_factory=dict)
     used: float = 0.0
     _click: _Click | None = None
+    _corrections: dict[int, Mask] = field(default_factory=dict)
+    _tracked: OrderedDict[int, Mask] = field(default_factory=OrderedDict)
 
     def answered(self, prompt: Prompt) -> BoolArray | None:
         """The mask that was the answer to exactly this prompt."""
@@ -65,21 +61,29 @@ class Known:
         """Keep an answer for the next click."""
         self._click = _Click(prompt, Mask.from_array(answer.mask), answer.logits)
 
-    def correct(self, name: str, frame: int, mask: BoolArray) -> list[Prompt]:
-        """Take in a mask to track from; returns it as a prompt, with earlier ones of the object, the nearest first.
+    def correct(self, frame: int, mask: BoolArray) -> list[Prompt]:
+        """Take in a mask ``bool (H, W)`` to track from; it comes back as a prompt, with earlier ones of the object,
+        the nearest of them first.
 
-        Without a name it takes some overlap with the last track to be the same object.
+        Without a name it takes some overlap with what was tracked to be the same object.
         """
         drawn = Mask.from_array(mask)
-        if name == UNNAMED:
-            there = self.tracked.get(frame) or self.corrections.get(frame)
+        if self.name == UNNAMED:
+            there = self._tracked.get(frame) or self._corrections.get(frame)
             if there is None or mask_iou(there, drawn) < _SAME_IOU:
-                self.corrections = {}
-        self.tracked = {}
-        self.corrections.pop(frame, None)
-        nearest = sorted(self.corrections, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
-        self.corrections = {frame: drawn} | {other: self.corrections[other] for other in nearest}
-        return [Prompt(name, other, mask=one.array()) for other, one in self.corrections.items()]
+                self._corrections.clear()
+                self._tracked.clear()
+        self._corrections.pop(frame, None)
+        nearest = sorted(self._corrections, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
+        self._corrections = {frame: drawn} | {other: self._corrections[other] for other in nearest}
+        return [Prompt(self.name, other, mask=one.array()) for other, one in self._corrections.items()]
+
+    def follow(self, frame: int, mask: Mask) -> None:
+        """Take in what came of it: only an object without a name has to be told by that."""
+        if self.name == UNNAMED:
+            self._tracked[frame] = mask
+            if len(self._tracked) > MAX_TRACKED:
+                self._tracked.popitem(last=False)
 
 
 class Memory:
@@ -99,7 +103,7 @@ class Memory:
                 del self._objects[key]
             found = self._objects.pop((task, name), None)
             if found is None or found.video != video:
-                found = Known(video)
+                found = Known(name, video)
             found.used = now
             self._objects[task, name] = found
             while len(self._objects) > MAX_OBJECTS:
