@@ -56,7 +56,8 @@ KINDS = MappingProxyType(
 
 
 class TrackFile:
-    """A file that was made: an iterator of its bytes. What lies on the disk for it goes when it is closed.
+    """A file that was made: an iterator of its bytes. What lies on the disk for it goes at its end, or when it is
+    closed.
 
     Attributes:
         name: under which it is saved.
@@ -77,7 +78,11 @@ class TrackFile:
         return self
 
     def __next__(self) -> bytes:
-        return next(self._chunks)
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Remove what lies on the disk; idempotent."""
