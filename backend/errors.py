@@ -122,6 +122,13 @@ class BusyError(UnavailableError):
     code = "busy"
 
 
+class StorageError(KeytrackError):
+    """The store cannot be written or read: the disk is full, gone or damaged. What was not stored is done again."""
+
+    code = "storage"
+    passing = True
+
+
 class NotKeptError(KeytrackError):
     """Something was asked for that the backend does not keep."""
 

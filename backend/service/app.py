@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from backend.errors import KeytrackError, PayloadError, UnavailableError, WeightsError
+from backend.errors import KeytrackError, PayloadError, StorageError, UnavailableError, WeightsError
 from backend.model import Keytrack
 from backend.service.access import Access
 from backend.service.metrics import add_metrics
@@ -85,7 +85,7 @@ def _error(status: int, code: str, message: str) -> tuple[Response, int]:
 
 def _user_error(error: KeytrackError) -> tuple[Response, int]:
     logger.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
-    return _error(503 if isinstance(error, WeightsError | UnavailableError) else 400, error.code, str(error))
+    return _error(503 if isinstance(error, WeightsError | UnavailableError | StorageError) else 400, error.code, str(error))
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.errors import SettingsError
+from backend.errors import SettingsError, StorageError
 from backend.service import schema
 
 
@@ -27,14 +27,15 @@ class Database:
             SettingsError: it cannot be created or read there.
         """
         self.lock = threading.RLock()
+        self._name = path.name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)  # it holds tokens
             self._connection = sqlite3.connect(path, timeout=10, check_same_thread=False, isolation_level=None)
             self._prepare()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, StorageError) as error:
             raise SettingsError(
-                f"KEYTRACK_DATA_DIR / --data-dir: tracks cannot be stored in {path}: {error}; "
+                f"KEYTRACK_DATA_DIR / --data-dir: tracks cannot be stored in {path}: {error.__cause__ or error}; "
                 "give a writable directory, or move that file away"
             ) from error
 
@@ -47,24 +48,41 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is done inside, or, where it raises, nothing."""
-        with self.lock:
+        """All that is done inside, or, where it raises, nothing.
+
+        Raises:
+            StorageError: the disk did not take it.
+        """
+        with self.lock, self._told():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:  # SQLite itself ends one that found the disk full
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            ours = sqlite3.IntegrityError | sqlite3.ProgrammingError
+            if isinstance(error, ours) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
                 raise
-            self._connection.execute("COMMIT")
+            raise StorageError(
+                f"{self._name} cannot be used: {error}; make room on its disk, or see what is wrong with it, and try "
+                "again"
+            ) from error
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """The rows of a query."""
-        with self.lock:
+        with self.lock, self._told():
             return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """The first row of a query, None where there is none."""
-        with self.lock:
+        with self.lock, self._told():
             return self._connection.execute(sql, values).fetchone()
 
     def close(self) -> None:

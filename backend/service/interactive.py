@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.errors import BusyError, KeytrackError
+from backend.errors import BusyError, KeytrackError, StorageError
 from backend.labelstudio.edits import Item, same_keyframe, split_human
 from backend.labelstudio.regions import Region, replace_sequence
 from backend.service import notes
@@ -78,11 +78,15 @@ class Interactive:
         for the same regions. What is not done at ``deadline`` (of ``time.monotonic``) goes on in the background, and
         the next press returns it. A region that cannot be tracked comes back as it was, with a note that says why.
         """
-        with self._deciding:
-            pursuits, jobs = self._begin(project, task, regions, footage)
-        if jobs:
-            self._jobs.wait(jobs, deadline)
-        return [self._reply(pursuit, jobs.get(pursuit.key)) for pursuit in pursuits]
+        try:
+            with self._deciding:
+                pursuits, jobs = self._begin(project, task, regions, footage)
+            if jobs:
+                self._jobs.wait(jobs, deadline)
+            return [self._reply(pursuit, jobs.get(pursuit.key)) for pursuit in pursuits]
+        except StorageError as error:  # to be said at the regions: of a failed request the page shows nothing
+            logger.error("task %s of project %s: %s", task, project, error)
+            return [_verbatim(region, notes.problem(str(error), {}, 0, None)) for region in regions]
 
     def _begin(
         self, project: str, task: str, regions: Sequence[Region], footage: Footage
@@ -142,7 +146,7 @@ class Interactive:
     def _reply(self, pursuit: Pursuit, job: Job | None) -> Reply:
         track = self._store.track(pursuit.key)
         if track is None or track.revision != pursuit.revision:  # a newer press took over; it will answer
-            return _verbatim(pursuit)
+            return _verbatim(pursuit.region)
         if track.answer is not None:
             human = {item["frame"]: item for item in pursuit.human}
             stored = track.answer.results[0]["value"]
@@ -169,11 +173,11 @@ class Interactive:
         else:
             text = notes.partial(frames, track.revision, timeline, again=track.base is not None)
         if timeline is None or not frames:
-            return _verbatim(pursuit, text)
+            return _verbatim(pursuit.region, text)
         try:
             results = pursuit.results(frames, timeline, self._keyframe_iou, [text, *timeline.warnings, *track.remarks])
         except KeytrackError as error:
-            return _verbatim(pursuit, notes.problem(str(error), {}, track.revision, None))
+            return _verbatim(pursuit.region, notes.problem(str(error), {}, track.revision, None))
         return self._hand_out(pursuit, Reply(results, notes.score(frames)))
 
     def _on_show(self, track: StoredTrack) -> dict[int, StoredFrame]:
@@ -187,12 +191,11 @@ class Interactive:
         human = [item["frame"] for item in pursuit.human]
         if self._store.emit(pursuit.key, pursuit.revision, reply.results, human):
             return reply
-        return _verbatim(pursuit)
+        return _verbatim(pursuit.region)
 
 
-def _verbatim(pursuit: Pursuit, *texts: str) -> Reply:
+def _verbatim(region: Region, *texts: str) -> Reply:
     """The region as it came, with notes."""
-    region = pursuit.region
     item = replace_sequence(region, region.raw["value"]["sequence"], texts=texts) if texts else region.raw
     return Reply([item, *region.companions])
 
