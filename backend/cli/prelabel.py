@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
+from backend.cli.detections import add_score_options, rules_from
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, settings_from
+from backend.detections.files import open_detections
 from backend.errors import SettingsError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.project import read_label_config
-from backend.prelabel.project import Entry, Failure, ProjectTasks, Wish
-from backend.prelabel.project import run as run_tasks
+from backend.prelabel.from_file import FromFile
+from backend.prelabel.project import ProjectTasks, Wish
+from backend.prelabel.run import Outcome
+from backend.prelabel.run import run as run_tasks
 from backend.service.engine import Engine, choose, tracker_factory
 from backend.service.store import DATABASE, Store
 
@@ -28,13 +33,19 @@ HELP = "Track the tasks of a Label Studio project without a press, and give each
 INTERRUPTED = 130
 EPILOG = """\
 which tasks:
-  Those that have neither an annotation nor a prediction of these models. Each is posted before the next one begins, so
-  that a run that was interrupted goes on where it was when it is started again. A task that fails is listed at the end.
+  Those that have neither an annotation nor a prediction of these models, and at which nobody is at work. Each is looked
+  at when its turn comes, and posted before the next one begins, so that a run that was interrupted or killed goes on
+  where it was when it is started again. What failed is listed at the end, and then the exit status is 1.
 
 what they are tracked by:
   the boxes of the newest prediction of another model, each keyframe on its own frame. With --annotated, of a task
   without such a prediction the boxes of its annotation. Of a task without boxes whatever looks like an object is
   tracked (--everything: of all tasks), under the project's only label or --label.
+
+  With --detections of what a detector found: a file of COCO's that names its images, for all tasks of whose videos it
+  has detections, or a det.txt of MOTChallenge for one task (--tasks 7). See track --help for the formats. A video is
+  known by its file's name: the directory of the images, or their "video", is called as the task's file is, without
+  extension. What the file has of no task is refused. Categories are labels of the project, unless --label is given.
 
 With the data directory that serve has, a correction by pressing t builds on these tracks.
 """
@@ -47,10 +58,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", type=_number, required=True, metavar="ID", help="the 3 in /projects/3/data")
     parser.add_argument("--tasks", type=_tasks, metavar="N,N-N,...", help="these alone, such as 1,2,5-9 (default: all)")
     parser.add_argument("--everything", action="store_true", help="whatever looks like an object, in all tasks")
-    parser.add_argument("--label", metavar="NAME", help="what all objects are (default: what is said of each)")
-    parser.add_argument("--annotated", action="store_true", help="also tasks that have an annotation, which stays")
+    parser.add_argument("--detections", type=Path, metavar="FILE", help="what a detector found in their videos")
     parser.add_argument(
-        "--force", action="store_true", help="also tasks that have a prediction of these models, in its place"
+        "--detections-images", type=Path, metavar="FILE", help="for COCO's results, which image is which"
+    )
+    add_score_options(parser)
+    parser.add_argument("--label", metavar="NAME", help="what all objects are (default: what is said of each)")
+    parser.add_argument(
+        "--annotated", action="store_true", help="also tasks at which somebody has worked; annotations stay"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also tasks that have a prediction of these models, in whose place it comes",
     )
     add_settings(
         parser,
@@ -70,19 +90,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Track and post; 1 where a task failed, 130 where Ctrl-C ended it."""
+    """Track and post; 1 where a task failed or was not tried, 130 where Ctrl-C ended it."""
     settings = settings_from(args)
     if settings.label_studio_url is None or settings.label_studio_token is None:
         raise SettingsError(
             "a project is read through Label Studio's API: give --label-studio-url and --label-studio-token, or set "
             "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
         )
+    _check(args)
     choice = choose(settings)
     with ExitStack() as stack:
         client = LabelStudioClient(settings.label_studio_url, settings.label_studio_token)
         stack.callback(client.close)
         config = parse_config(read_label_config(client, args.project))
-        _check_label(args, config)
+        wish = _wish(args, config)
         library = MediaLibrary(settings)
         stack.callback(library.close)
         store = Store(settings.data_dir / DATABASE)
@@ -96,76 +117,116 @@ def run(args: argparse.Namespace) -> int:
             store=store,
             model_version=f"keytrack-{__version__}-{choice.name}",
             keyframe_iou=settings.keyframe_iou,
-            wish=Wish(
-                args.tasks,
-                "always" if args.everything else "without boxes",
-                args.label,
-                again=args.force,
-                annotated=args.annotated,
-            ),
+            wish=wish,
         )
         interrupts = stack.enter_context(Interrupts())
         stack.enter_context(logging_redirect_tqdm())
-        entries = _list(tasks, args, lambda: interrupts.asked)
         engine = Engine(tracker_factory(settings, choice))
-        failures = _work(tasks, entries, engine, lambda: interrupts.asked)
+        outcome = _work(tasks, args, engine, lambda: interrupts.asked)
         interrupted = interrupts.asked
+    print(outcome)
+    for failure in outcome.failures:
+        print(f"failed: task {failure.number}: {failure.reason}")
     if interrupted:
         print("interrupted; what was posted stays, and the same command goes on with the others")
         return INTERRUPTED
-    for failure in failures:
-        print(f"failed: task {failure.number}: {failure.reason}")
-    return 1 if failures else 0
+    if outcome.away:
+        print("Label Studio went away; once it is back the same command goes on with the others")
+    return 1 if outcome.failures or outcome.rest else 0
 
 
-def _check_label(args: argparse.Namespace, config: VideoConfig) -> None:
+def _check(args: argparse.Namespace) -> None:
+    """One way of tracking, and no option of another."""
+    if args.detections is not None and args.everything:
+        raise SettingsError("--detections and --everything say each what to track by: give one of them")
+    for name in ("detections_images", "sure", "weak"):
+        if args.detections is None and getattr(args, name) is not None:
+            raise SettingsError(f"--{name.replace('_', '-')} is for --detections")
+
+
+def _wish(args: argparse.Namespace, config: VideoConfig) -> Wish:
     labels = ", ".join(config.labels) or "none"
     if args.label is not None and args.label not in config.labels:
         raise SettingsError(f"--label {args.label}: the project has no such label, only {labels}")
     if args.everything and args.label is None and len(config.labels) != 1:
         raise SettingsError(f"--everything: say by --label what the objects are; the project has {labels}")
+    detections = None
+    if args.detections is not None:
+        file = open_detections(args.detections, args.detections_images)
+        detections = FromFile(file, label=args.label, labels=config.labels, rules=rules_from(args))
+    return Wish(
+        args.tasks,
+        "always" if args.everything else "without boxes",
+        args.label,
+        detections,
+        again=args.force,
+        annotated=args.annotated,
+    )
 
 
-def _list(tasks: ProjectTasks, args: argparse.Namespace, cancelled: Callable[[], bool]) -> list[Entry]:
-    found = tasks.entries(cancelled)
-    entries = list(tqdm(found, desc="listing", unit="task", disable=None))
-    missing = set(args.tasks or ()) - {entry.number for entry in entries}
-    if missing and not cancelled():
-        raise SettingsError(f"--tasks: project {args.project} has no task {', '.join(map(str, sorted(missing)))}")
-    return entries
+def _work(tasks: ProjectTasks, args: argparse.Namespace, engine: Engine, cancelled: Callable[[], bool]) -> Outcome:
+    with Bar() as bar:
+        numbers = tasks.numbers(cancelled=cancelled, listed=bar.listed)
+        missing = set(args.tasks or ()) - set(numbers)
+        if missing and not cancelled():
+            raise SettingsError(f"--tasks: project {args.project} has no task {_some(missing)}")
+        bar.begin(len(numbers))
+        return run_tasks(tasks, numbers, engine.tracker, bar, cancelled)
 
 
-def _work(
-    tasks: ProjectTasks, entries: Sequence[Entry], engine: Engine, cancelled: Callable[[], bool]
-) -> list[Failure]:
-    with tqdm(total=len(entries), desc="tasks", unit="task", disable=None) as bar:
-        frames = _Frames(bar)
-        return run_tasks(
-            tasks,
-            entries,
-            engine.tracker,
-            say=lambda line: bar.write(line),
-            cancelled=cancelled,
-            done=frames.done,
-            advance=frames.advance,
-        )
+def _some(numbers: Collection[int]) -> str:
+    """The first few numbers, for a message."""
+    first = sorted(numbers)[:_SHOWN]
+    more = len(numbers) - len(first)
+    return ", ".join(map(str, first)) + (f" and {more} more" if more else "")
 
 
-class _Frames:
-    """Shows beside the tasks how far the present one is."""
+class Bar:
+    """One bar for all: first it counts what is listed, then it tells how much of the tasks is done, their frames among
+    that, and how long the rest takes."""
 
-    def __init__(self, bar: tqdm[NoReturn]) -> None:
-        self._bar = bar
-        self._count = 0
+    def __init__(self) -> None:
+        self._bar: tqdm[NoReturn] = tqdm(desc="listing", unit="task", disable=None)
+        self._part = 0.0
 
-    def advance(self, total: int) -> None:
-        self._count += 1
-        self._bar.set_postfix_str(f"frame {min(self._count, total)} of {total}")
+    def __enter__(self) -> Bar:
+        return self
 
-    def done(self) -> None:
-        self._count = 0
-        self._bar.set_postfix_str("")
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def listed(self) -> None:
+        """One task more."""
         self._bar.update()
+
+    def begin(self, count: int) -> None:
+        """So many tasks are to be done."""
+        self._bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total} [{elapsed}<{remaining}{postfix}]"
+        self._bar.set_description_str("tasks", refresh=False)
+        # The mean over all of it: single tasks differ much.
+        self._bar.smoothing = 0
+        self._bar.reset(total=count)
+
+    def advance(self, frames: int) -> None:
+        """A frame of a video of so many was dealt with."""
+        part = min(1.0 / frames, 1.0 - self._part)  # what is written at the end counts as frames too
+        self._part += part
+        self._bar.set_postfix_str(f"{self._part:.0%} of {frames} frames", refresh=False)
+        self._bar.update(part)
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._bar.write(line)
+
+    def done(self, *, tracked: bool) -> None:
+        """A task is done; one that is left does not count, or the rest would seem as quick."""
+        self._bar.set_postfix_str("", refresh=False)
+        if not tracked and self._bar.total is not None:
+            self._bar.total -= 1
+            self._bar.refresh()
+        else:
+            self._bar.update(1.0 - self._part)
+        self._part = 0.0
 
 
 def _number(text: str) -> int:
@@ -184,6 +245,9 @@ def _tasks(text: str) -> frozenset[int]:
         found.update(range(first, last + 1))
     return frozenset(found)
 
+
+# Tasks that a message names.
+_SHOWN = 10
 
 # In one range: enough for any project, and no way to fill the memory by a typing mistake.
 _MOST_TASKS = 1_000_000

@@ -68,6 +68,7 @@ class CocoFile:
     Attributes:
         path: the file.
         names: of the videos; none where the file does not say of which it is.
+        found_in: those of them with detections.
         labels: those that the detections have.
         best: the highest score; minus infinity without any detection.
     """
@@ -87,7 +88,7 @@ class CocoFile:
         self.path = path
         self._of_images = images or path
         self._images: CocoImages | CocoVideos | None = None
-        self._found: dict[object, list[_Found]] = {}
+        self._found: dict[Any, list[_Found]] = {}  # by an image's id, or by a video's and the position in it
         file = JsonFile.read(path)
         if isinstance(file.value, list):
             self._read_results(file, file.value, None if images is None else JsonFile.read(images))
@@ -97,6 +98,7 @@ class CocoFile:
             self._read_document(file)
         every = [one.detection for found in self._found.values() for one in found]
         self.names: Sequence[str] = () if self._images is None else self._images.names
+        self.found_in: Sequence[str] = self._found_in()
         self.labels: Sequence[str] = sorted({one.label for one in every if one.label is not None})
         self.best = max((one.score for one in every), default=-math.inf)
 
@@ -121,13 +123,17 @@ class CocoFile:
             frames = self._images.frames(name, video)
         return {frame: [one.detection for one in self._found.get(key, ())] for key, frame in frames.items()}
 
+    def _found_in(self) -> list[str]:
+        if self._images is None:
+            return []
+        return list(dict.fromkeys(self._images.name_of(key) for key in self._found))
+
     def _counted(self, count: int) -> ByFrame:
         """Images whose numbers are their frames."""
         found: ByFrame = {}
         with _naming_lines(self.path):
             for image, boxes in self._found.items():
                 place = f"[{boxes[0].index}].image_id"
-                assert isinstance(image, int)  # it was read so
                 found[check_frame(image, count, place)] = [one.detection for one in boxes]
         return with_empty_frames(found)
 

@@ -67,14 +67,18 @@ class CocoImages:
         if not self._entries:
             raise PayloadError("images: it is empty", "images")
         self.names = tuple(dict.fromkeys(entry.group for entry in self._entries))
-        self._ids = {entry.id for entry in self._entries}
-        if len(self._ids) < len(self._entries):
+        self._video_of = {entry.id: entry.group for entry in self._entries}
+        if len(self._video_of) < len(self._entries):
             raise PayloadError("images: two images have the same id", "images")
 
     def check(self, image: int | str, path: str) -> None:
         """Raises PayloadError where there is no such image."""
-        if image not in self._ids:
+        if image not in self._video_of:
             raise PayloadError(f"{path}: there is no image {image!r}", path)
+
+    def name_of(self, key: int | str) -> str:
+        """The video that an image is of, by the image's id."""
+        return self._video_of[key]
 
     def frames(self, name: str, video: Frames) -> dict[int | str, int]:
         """The frames of one video by the ids of its images, ascending.
@@ -130,6 +134,10 @@ class CocoVideos:
         if video not in self._by_id:
             raise PayloadError(f"{path}: there is no video {video!r}", path)
         return len(self._by_id[video].file_names)
+
+    def name_of(self, key: tuple[int | str, int]) -> str:
+        """A video's name, by its id and the position of an image."""
+        return self._by_id[key[0]].group
 
     def frames(self, name: str, video: Frames) -> dict[tuple[int | str, int], int]:
         """The frames of one video by its id and the positions of its images, found as those of :class:`CocoImages`; of

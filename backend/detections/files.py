@@ -22,12 +22,14 @@ class DetectionFile(Protocol):
     Attributes:
         path: the file.
         names: of the videos that it is about; none where it does not say.
+        found_in: those of them with detections.
         labels: those that its detections have.
         best: the highest score.
     """
 
     path: Path
     names: Sequence[str]
+    found_in: Sequence[str]
     labels: Sequence[str]
     best: float
 

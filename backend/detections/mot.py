@@ -39,11 +39,13 @@ class MotFile:
     Attributes:
         path: the file.
         names: none.
+        found_in: none.
         labels: none.
         best: the highest score; minus infinity without any.
     """
 
     names: Sequence[str] = ()
+    found_in: Sequence[str] = ()
     labels: Sequence[str] = ()
 
     def __init__(self, path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from backend.errors import KeytrackError, PayloadError, UnavailableError
@@ -14,9 +15,11 @@ from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig
 from backend.prelabel.keeping import keep
 from backend.prelabel.one_video import OneVideo
-from backend.prelabel.plan import Everything, Left, Plan, plan_task
+from backend.prelabel.passing import is_passing
+from backend.prelabel.plan import Everything, Left, plan_task
 from backend.prelabel.prediction import Prediction
 from backend.prelabel.studio import number_of, post
+from backend.prelabel.waiting import Order, Waiting, key_of, pack, unpack
 from backend.service.engine import Engine
 from backend.service.interactive import Footage
 from backend.service.jobs import Job, Jobs
@@ -27,35 +30,37 @@ logger = logging.getLogger(__name__)
 
 # Tasks that wait for their turn; a whole project comes at once, and what is turned away is asked about again.
 MOST_WAITING = 1000
+MOST_WAITING_BYTES = 64 * 2**20
 # Tasks that are remembered, so that the same is not tried, or logged, each time one is opened.
 MOST_REMEMBERED = 10_000
+# Seconds after which a failure that may pass is tried again: doubled each time, up to the longest.
+FIRST_WAIT = 30.0
+LONGEST_WAIT = 3600.0
 
 
-@dataclass(frozen=True, eq=False)
-class Order:
-    """A task that is to be tracked. ``client`` makes a client of its Label Studio, None where no token is known."""
-
-    project: str
-    task: str
-    plan: Plan
-    config: VideoConfig
-    footage: Footage
-    client: Callable[[], LabelStudioClient | None]
-
-    @property
-    def key(self) -> Hashable:
-        """By which the queue knows it."""
-        return ("prelabel", self.project, self.task)
-
-    def __str__(self) -> str:
-        return f"task {self.task} of project {self.project}"
+def call_later(seconds: float, function: Callable[[], None]) -> None:
+    """Call a function after a while, on a thread that nobody waits for."""
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
 
 
 class Background:
     """One task after the other is tracked without a press, stored, and posted to Label Studio.
 
     Presses go before, and what they leave for the background too: this is idle work. Tasks wait here, so that no more
-    than one video is fetched ahead.
+    than one video is fetched ahead. One that fails for a reason that may pass is tried again after a while.
+
+    Args:
+        store: where tracks are kept.
+        jobs: does the work.
+        readers: open videos.
+        engine: the models.
+        model_version: theirs.
+        keyframe_iou: how well the interpolated boxes meet the tracked ones.
+        everything: whether tasks without boxes are tracked too.
+        clock: in seconds.
+        alarm: calls a function after so many seconds, on a thread of its own.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Background:
         model_version: str,
         keyframe_iou: float,
         everything: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        alarm: Callable[[float, Callable[[], None]], None] = call_later,
     ) -> None:
         self._everything: Everything = "without boxes" if everything else "never"
         self._store = store
@@ -77,17 +84,22 @@ class Background:
         self._model_version = model_version
         self._keyframe_iou = keyframe_iou
         self._lock = threading.Lock()
-        self._waiting: OrderedDict[Hashable, Order] = OrderedDict()
+        self._clock = clock
+        self._alarm = alarm
+        self._alarms: set[float] = set()
+        self._waiting = Waiting(MOST_WAITING, MOST_WAITING_BYTES)
         self._tracking: Hashable | None = None
         self._posting: set[Hashable] = set()
         self._said: OrderedDict[Hashable, str] = OrderedDict()
         self._tried: OrderedDict[Hashable, str] = OrderedDict()
 
     def busy(self, project: str, task: str) -> bool:
-        """Whether a task is waiting, being tracked or being posted."""
-        key = ("prelabel", project, task)
+        """Whether a task is being tracked or posted, or waits for its turn and for nothing else."""
+        key = key_of(project, task)
         with self._lock:
-            return key in self._waiting or key == self._tracking or key in self._posting
+            found = self._waiting.get(key)
+            waiting = found is not None and found[0] <= self._clock()
+            return waiting or key == self._tracking or key in self._posting
 
     def consider(
         self,
@@ -112,22 +124,25 @@ class Background:
             plan = plan_task(raw, config, self._model_version, everything=self._everything)
         except PayloadError as error:
             plan = Left(f"its boxes cannot be read ({error})")
-        key = ("prelabel", project, task)
+        key = key_of(project, task)
         name = f"task {task} of project {project}"
         if isinstance(plan, Left):
             self._say(key, f"{name}: not tracked: {plan.reason}")
             return
         fingerprint = plan.fingerprint + footage.source(self._model_version)
+        order = Order(project, task, pack(plan), fingerprint, config, footage, client)
         with self._lock:
             tried = self._tried.get(key) == fingerprint
-            full = len(self._waiting) >= MOST_WAITING
-            if not tried and not full:
+            again = self._waiting.get(key) if tried else None
+            full = not tried and not self._waiting.add(order, self._clock())
+            if not full:
                 _remember(self._tried, key, fingerprint)
-                self._waiting[key] = Order(project, task, plan, config, footage, client)
-        if tried:
+        if again is not None:
+            self._say(key, f"{name}: failed {_times(again[1].failures)}, and is tried again by itself")
+        elif tried:
             self._say(key, f"{name}: not tracked again: it was tried by {plan} since this service started")
         elif full:
-            self._say(key, f"{name}: not tracked now: {MOST_WAITING} tasks are waiting; ask again later")
+            self._say(key, f"{name}: not tracked now: {len(self._waiting)} tasks are waiting; ask again later")
         else:
             self._say(key, f"{name}: is tracked by {plan}")
             self._next()
@@ -143,15 +158,47 @@ class Background:
     def _next(self) -> None:
         """Track the task that has waited longest, if none is being tracked."""
         with self._lock:
-            if self._tracking is not None or not self._waiting:
+            if self._tracking is not None:
                 return
-            self._tracking, order = self._waiting.popitem(last=False)
+            order = self._waiting.take(self._clock())
+            due = self._waiting.next_due()
+            if order is not None:
+                self._tracking = order.key
+        if order is None:
+            self._wake_at(due)
+            return
         try:
             self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key], idle=True)
         except UnavailableError:  # the service is stopping; Label Studio asks again
             with self._lock:
                 self._tracking = None
                 self._waiting.clear()
+
+    def _wake_at(self, due: float | None) -> None:
+        """Look again when the next turn is."""
+        with self._lock:
+            if due is None or due in self._alarms:
+                return
+            self._alarms.add(due)
+
+        def ring() -> None:
+            with self._lock:
+                self._alarms.discard(due)
+            self._next()
+
+        self._alarm(max(0.0, due - self._clock()), ring)
+
+    def _failed(self, order: Order, error: Exception) -> None:
+        """A task could not be tracked: it is tried again where that may help, and once more, and so on."""
+        if not is_passing(error):
+            return
+        wait = min(FIRST_WAIT * 2**order.failures, LONGEST_WAIT)
+        again = replace(order, failures=order.failures + 1)
+        with self._lock:
+            if self._waiting.get(order.key) is None and not self._waiting.add(again, self._clock() + wait):
+                self._tried.pop(order.key, None)  # no room: Label Studio may ask again
+                return
+        self._say(order.key, f"{order}: failed {_times(again.failures)}, is tried again in {wait:g} s: {error}")
 
     def _pressed(self, order: Order) -> bool:
         """Whether somebody has pressed for a task since it was considered: then the presses count."""
@@ -191,21 +238,24 @@ class _Tracking:
         """Fetch the video."""
         try:
             self._path = self._order.footage.fetch()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._background._failed(self._order, error)
             self._background._tracked(self._order, None)
             raise
 
     def steps(self, job: Job) -> Iterator[None]:
-        """Track, and store; a step is a frame or a region."""
+        """Track, and store; a step is a frame or a region, and storing is the last one."""
         order, back = self._order, self._background
         found: Prediction | None = None
+        since = back._store.next_press()
         try:
             if back._pressed(order):
                 return
             with back._readers.lease(self._path) as video:
                 work = OneVideo(
                     video,
-                    order.plan,
+                    unpack(order.packed),
                     config=order.config,
                     frame_rate=order.footage.frame_rate,
                     model_version=back._model_version,
@@ -215,11 +265,16 @@ class _Tracking:
                 tracker = back._engine.tracker()
                 yield
                 yield from work.steps(tracker, job.cancelled)
-                if job.cancelled() or back._pressed(order):
+                if job.cancelled():
                     return
-                regions, source = work.prediction.regions, order.footage.source(back._model_version)
-                yield from keep(back._store, order.project, order.task, source, regions, len(video))
-                found = work.prediction
+                source, regions = order.footage.source(back._model_version), work.prediction.regions
+                if keep(back._store, order.project, order.task, source, regions, since=since):
+                    found = work.prediction
+                else:
+                    back._pressed(order)
+        except Exception as error:
+            back._failed(order, error)
+            raise
         finally:
             back._tracked(order, found)
 
@@ -259,6 +314,11 @@ class _Posting:
     def steps(self, job: Job) -> Iterator[None]:
         """Nothing is left to do."""
         return iter(())
+
+
+def _times(count: int) -> str:
+    """A number of times in words."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def _remember(memory: OrderedDict[Hashable, str], key: Hashable, text: str) -> None:

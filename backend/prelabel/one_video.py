@@ -21,7 +21,7 @@ class TrackedBy(Protocol):
     @property
     def label(self) -> str | None: ...
 
-    def given(self, timeline: Timeline) -> Given:
+    def given(self, timeline: Timeline, video: Frames) -> Given:
         """The same on the frames of the video."""
 
 
@@ -54,7 +54,7 @@ class OneVideo:
         self._video = video
         self._config = config
         self._timeline = Timeline.of(video, frame_rate)
-        self._finder = Finder(by.given(self._timeline), by.label)
+        self._finder = Finder(by.given(self._timeline, video), by.label)
         self._model_version = model_version
         self._keyframe_iou = keyframe_iou
         self._regions: list[TrackedRegion] = []

@@ -12,6 +12,7 @@ from backend.labelstudio.task_boxes import TaskBoxes, find_boxes, is_annotated, 
 from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.service.timeline import Timeline
 from backend.tracking.lives import DEFAULT_RULES
+from backend.video.frames import Frames
 
 Everything = Literal["never", "without boxes", "always"]
 
@@ -21,6 +22,14 @@ class Left:
     """A task is left as it is; ``reason`` completes "not tracked: "."""
 
     reason: str
+
+
+class Leave(Exception):
+    """A task turns out, when its video is there, to be one that is left."""
+
+    def __init__(self, left: Left) -> None:
+        super().__init__(left.reason)
+        self.left = left
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +56,7 @@ class Plan:
         raw = None if self.boxes is None else [region.raw for region in self.boxes.regions]
         return hashlib.sha256(json.dumps([raw, self.label]).encode()).hexdigest()
 
-    def given(self, timeline: Timeline) -> Given:
+    def given(self, timeline: Timeline, video: Frames) -> Given:
         """The same on the frames of the video.
 
         Raises:
@@ -84,16 +93,14 @@ def plan_task(
     Raises:
         PayloadError: what the task has cannot be read.
     """
-    if not again and model_version in model_versions(task):
-        return Left(f"it has a prediction of {model_version}")
-    if not annotated and is_annotated(task):
-        return Left("it is annotated")
+    done = was_done(task, model_version, again=again, annotated=annotated)
+    if done is not None:
+        return done
     only = config.labels[0] if len(config.labels) == 1 else None
     boxes = None if everything == "always" else find_boxes(task, config)
     if boxes is not None:
-        least = DEFAULT_RULES.confident
-        if boxes.best < least:
-            return Left(f"the highest score of its boxes is {boxes.best:g}, and below {least:g} nothing begins a track")
+        if boxes.best < DEFAULT_RULES.confident:
+            return not_sure(boxes.best, DEFAULT_RULES.confident)
         unlabelled = not any(region.labels for region in boxes.regions)
         return Plan(boxes, label or (only if unlabelled else None))
     if everything == "never":
@@ -101,3 +108,21 @@ def plan_task(
     if label is None and only is None:
         return Left(f"nobody says which of the project's {len(config.labels)} labels everything is")
     return Plan(None, label or only)
+
+
+def was_done(task: object, model_version: str, *, again: bool = False, annotated: bool = True) -> Left | None:
+    """Whether a task is left whatever it could be tracked by; the arguments are those of :func:`plan_task`.
+
+    Raises:
+        PayloadError: what the task has cannot be read.
+    """
+    if not again and model_version in model_versions(task):
+        return Left(f"it has a prediction of {model_version}")
+    if not annotated and is_annotated(task):
+        return Left("it is annotated")
+    return None
+
+
+def not_sure(best: float, least: float) -> Left:
+    """A task of which no box is sure enough: a prediction without a track would say that nothing is there."""
+    return Left(f"the highest score of its boxes is {best:g}, and below {least:g} nothing begins a track")

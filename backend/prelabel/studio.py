@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import SecretStr
@@ -22,9 +23,19 @@ class PredictionItem(Incoming):
 
 
 class PredictionList(Incoming):
-    """All predictions of a task."""
+    """The predictions of a task; in some places they are mere numbers."""
 
     predictions: list[Any]
+
+
+class _WithResult(Incoming):
+    result: list[dict[str, Any]] | None
+
+
+class _Shown(Incoming):
+    predictions: list[_WithResult] | None = None
+    annotations: list[_WithResult] | None = None
+    drafts: list[_WithResult] | None = None
 
 
 def make_client(settings: Settings, reported: Project | None = None) -> LabelStudioClient | None:
@@ -47,11 +58,47 @@ def predictions_of(client: LabelStudioClient, task: int, model_version: str) -> 
         LabelStudioError: Label Studio cannot be reached, or refuses.
         PayloadError: the answer is not what Label Studio's is.
     """
-    answer = client.get("/api/predictions", task=task)
-    raw = answer.get("results") if isinstance(answer, dict) else answer  # later versions give pages
-    items = parse(PredictionList, {"predictions": raw}, f"predictions of task {task}").predictions
-    found = [parse(PredictionItem, item, f"predictions of task {task}") for item in items]
-    return [item.id for item in found if item.model_version == model_version]
+    where = f"predictions of task {task}"
+    found = [parse(PredictionItem, raw, where) for raw in client.items("/api/predictions", task=task)]
+    return _of_version(found, model_version)
+
+
+def latest_alone(client: LabelStudioClient, task: object, model_version: str) -> int:
+    """Delete a task's predictions of a version but the newest: a run that was killed may have left an older one.
+
+    Args:
+        client: of Label Studio.
+        task: as Label Studio's API gives it.
+        model_version: of the models.
+
+    Returns:
+        how many were deleted.
+
+    Raises:
+        LabelStudioError: Label Studio cannot be reached, or refuses.
+        PayloadError: what should be a prediction is none.
+    """
+    raw = parse(PredictionList, task, "task").predictions
+    found = [parse(PredictionItem, item, "predictions") for item in raw if not isinstance(item, int)]
+    old = sorted(_of_version(found, model_version))[:-1]
+    for number in old:
+        client.delete(f"/api/predictions/{number}")
+    return len(old)
+
+
+def _of_version(predictions: Iterable[PredictionItem], model_version: str) -> list[int]:
+    return list(dict.fromkeys(item.id for item in predictions if item.model_version == model_version))
+
+
+def shown_regions(task: object) -> set[str]:
+    """The ids of all regions that a task's predictions, annotations and drafts have.
+
+    Raises:
+        PayloadError: one of them is not there with its results.
+    """
+    shown = parse(_Shown, task, "task")
+    found = [*(shown.predictions or ()), *(shown.annotations or ()), *(shown.drafts or ())]
+    return {item["id"] for one in found for item in one.result or () if isinstance(item.get("id"), str)}
 
 
 def post(client: LabelStudioClient, task: int, prediction: Prediction, *, again: bool = False) -> bool:

@@ -73,7 +73,7 @@ def drawn(number: int, *regions: Item) -> Item:
 def test_each_task_gets_one_prediction(studio, start, tracker, capsys):
     studio.label_config = ONE_LABEL
     studio.tasks = [
-        detected(1, CAR, MAN), plain(2), drawn(3), plain(4, predictions=[{"model_version": VERSION, "result": []}])
+        detected(1, CAR, MAN), plain(2), drawn(3), plain(4, predictions=[{"id": 4, "model_version": VERSION, "result": []}])
     ]  # fmt: skip
     assert start() == 0
     (first,), (second,) = studio.of(1), studio.of(2)
@@ -90,6 +90,7 @@ def test_each_task_gets_one_prediction(studio, start, tracker, capsys):
         "task 2: 1 track in 30 frames, by everything, as Car; confidence 0.75",
         "task 3: left: it is annotated",
         f"task 4: left: it has a prediction of {VERSION}",
+        "4 tasks: 2 tracked, 2 left, 0 failed",
     ]
     # Started again, nothing is left to do.
     assert start() == 0

@@ -148,13 +148,14 @@ def test_the_images_file_cannot_be_read(tmp_path, video):
 
 
 def test_a_file_of_several_videos_is_read_once(tmp_path, video):
-    images = [image(1, "cat/3.jpg"), image(2, "videos/dog/4.jpg"), image(3, "videos/dog/6.jpg")]
+    images = [image(1, "cat/3.jpg"), image(2, "videos/dog/4.jpg"), image(3, "videos/dog/6.jpg"), image(4, "bird/0.jpg")]
     annotations = [
         {"id": 1, "image_id": 1, "category_id": 7, "bbox": BOX},
         {"id": 2, "image_id": 3, "category_id": 8, "bbox": BOX, "score": 0.25},
     ]
     file = CocoFile(save(tmp_path / "f.json", {"images": images, "annotations": annotations, "categories": CATEGORIES}))
-    assert (file.names, file.labels, file.best) == (("cat", "videos/dog"), ["8", "Dog"], 1.0)
+    assert (file.names, file.labels, file.best) == (("cat", "videos/dog", "bird"), ["8", "Dog"], 1.0)
+    assert file.found_in == ["cat", "videos/dog"]
     assert file.detections(video.as_reader, "cat") == {3: [Detection(FOUND, 1.0, "Dog")]}
     assert file.detections(video.as_reader, "videos/dog") == {4: [], 6: [Detection(FOUND, 0.25, "8")]}
     alone = CocoFile(save(tmp_path / "r.json", []))
@@ -166,3 +167,4 @@ def test_of_videos_of_one_name_the_first_one_counts(tmp_path, video):
     annotations = [{"video_id": number, "category_id": 7, "bboxes": [BOX]} for number in (1, 2)]
     whole = {"videos": videos, "annotations": annotations, "categories": CATEGORIES}
     assert read(tmp_path, video, whole) == {1: [Detection(FOUND, 1.0, "Dog")]}
+    assert CocoFile(tmp_path / "found.json").found_in == ["dog"]

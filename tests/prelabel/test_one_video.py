@@ -84,13 +84,11 @@ def test_boxes_beyond_the_video_are_found_out_before_anything_is_tracked(video):
         make(video, plan(region("car", keyframe(99, 40, 30, 32, 24))))
 
 
-def test_what_was_begun_to_be_stored_is_stored_whole(video, tmp_path):
+def test_what_was_found_is_stored_at_once(video, tmp_path):
     work = make(video, plan(CAR, MAN))
     list(work.steps(FakeTracker()))
     store = Store(tmp_path / "tracks.db")
-    steps = keep(store, "1", "2", "source", work.prediction.regions, FRAMES)
-    next(steps)
-    steps.close()
+    assert keep(store, "1", "2", "source", work.prediction.regions, since=store.next_press())
     tracks = store.tracks("1", "2")
     assert [track.key for track in tracks] == [TrackKey("1", "2", one.id) for one in work.prediction.regions]
     assert all(track.complete and len(store.frames(track)) == FRAMES - 2 for track in tracks)

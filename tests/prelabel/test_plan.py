@@ -9,10 +9,12 @@ from backend.prelabel.given import GivenDetections, GivenNothing
 from backend.prelabel.plan import Left, Plan, plan_task
 from backend.service.timeline import Timeline
 from backend.video.clock import FrameClock
+from support.fake_rooms import FakeVideo
 from support.service import Item, keyframe, region
 
 VERSION = "keytrack-1.0-lite"
 TIMELINE = Timeline(FrameClock(np.arange(30) / 10, 3.0, 10.0), (160, 120), tuple(range(30)), ())
+VIDEO = FakeVideo(30)
 BOX = keyframe(3, 16, 12, 32, 24)
 
 
@@ -82,11 +84,11 @@ def test_what_was_done_or_is_annotated_is_left() -> None:
 
 
 def test_the_rules_fit_the_boxes() -> None:
-    given = planned(boxed(region("a", BOX), region("b", keyframe(9, 16, 12, 32, 24)))).given(TIMELINE)
+    given = planned(boxed(region("a", BOX), region("b", keyframe(9, 16, 12, 32, 24)))).given(TIMELINE, VIDEO)
     assert isinstance(given, GivenDetections)
     assert sorted(given.detections) == [2, 8]
     assert (given.rules.at_once, given.rules.complete) == (False, False)
-    assert planned({}, "Car", everything="always").given(TIMELINE) == GivenNothing()
+    assert planned({}, "Car", everything="always").given(TIMELINE, VIDEO) == GivenNothing()
 
 
 def test_the_same_plan_is_known_again() -> None:

@@ -55,7 +55,16 @@ class FakeStudio:
         return Answer(204)
 
     def _tasks(self, asked: Asked) -> Answer:
-        tasks = [{**task, "predictions": [*task["predictions"], *self.of(task["id"])]} for task in self.tasks]
+        query = parse_qs(urlsplit(asked.path).query)
+        whole = query.get("fields") == ["all"]
+        chosen = json.loads(query["query"][0])["selectedItems"]["included"] if "query" in query else None
+        tasks = [
+            {**task, "predictions": [*task["predictions"], *self.of(task["id"])]}
+            if whole
+            else {"id": task["id"], "data": task["data"]}
+            for task in self.tasks
+            if chosen is None or task["id"] in chosen
+        ]
         return Answer(200, json.dumps({"tasks": tasks, "total": len(tasks)}).encode())
 
     def _project(self, asked: Asked) -> Answer:

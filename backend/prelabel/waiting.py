@@ -1,0 +1,112 @@
+"""Tasks that wait for their turn in the background, in as little memory as can be."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from backend.labelstudio.client import LabelStudioClient
+from backend.labelstudio.config import VideoConfig
+from backend.prelabel.plan import Plan
+from backend.service.interactive import Footage
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A task that is to be tracked.
+
+    Attributes:
+        packed: its plan; the boxes of a detector on every frame are megabytes, and a tenth of that packed.
+        fingerprint: tells the same task by the same plan again.
+        client: makes a client of its Label Studio, None where no token is known.
+        failures: how often it was tried in vain.
+    """
+
+    project: str
+    task: str
+    packed: bytes
+    fingerprint: str
+    config: VideoConfig
+    footage: Footage
+    client: Callable[[], LabelStudioClient | None]
+    failures: int = 0
+
+    @property
+    def key(self) -> Hashable:
+        """By which the queue knows it."""
+        return key_of(self.project, self.task)
+
+    def __str__(self) -> str:
+        return f"task {self.task} of project {self.project}"
+
+
+def key_of(project: str, task: str) -> Hashable:
+    """By which the queue knows a task."""
+    return ("prelabel", project, task)
+
+
+def pack(plan: Plan) -> bytes:
+    """A plan in little memory."""
+    return zlib.compress(pickle.dumps(plan), level=1)
+
+
+def unpack(packed: bytes) -> Plan:
+    """The plan that :func:`pack` packed, in this process."""
+    plan = pickle.loads(zlib.decompress(packed))
+    assert isinstance(plan, Plan)
+    return plan
+
+
+class Waiting:
+    """Orders, each with the time from which on it is its turn, in the order in which they came. Not for several threads
+    at once.
+
+    Args:
+        most: so many orders at most.
+        most_bytes: so many bytes of packed plans at most.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._orders: OrderedDict[Hashable, tuple[float, Order]] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def add(self, order: Order, due: float) -> bool:
+        """Put an order at the end, in place of one of the same task; False, and nothing done, without room for it."""
+        old = self._orders.get(order.key)
+        size = self._bytes + len(order.packed) - (len(old[1].packed) if old is not None else 0)
+        if (old is None and len(self) >= self._most) or size > self._most_bytes:
+            return False
+        self._orders.pop(order.key, None)
+        self._orders[order.key] = due, order
+        self._bytes = size
+        return True
+
+    def get(self, key: Hashable) -> tuple[float, Order] | None:
+        """When the turn of a task is, and its order."""
+        return self._orders.get(key)
+
+    def take(self, now: float) -> Order | None:
+        """Take the first order whose turn it is."""
+        key = next((key for key, (due, _) in self._orders.items() if due <= now), None)
+        if key is None:
+            return None
+        _, order = self._orders.pop(key)
+        self._bytes -= len(order.packed)
+        return order
+
+    def next_due(self) -> float | None:
+        """When the next turn is; None where nobody waits."""
+        return min((due for due, _ in self._orders.values()), default=None)
+
+    def clear(self) -> None:
+        """Send everybody away."""
+        self._orders.clear()
+        self._bytes = 0
