@@ -159,3 +159,34 @@ def test_what_nobody_detects_is_looked_for_only_where_detections_are_not_all_the
         for _ in tracker.track_detections(Street().as_reader, detections, rules=Rules(complete=complete)):
             pass
         assert asked == expected
+
+
+class Changing:
+    """To it everything looks like something else after a cut: more like what was there before than not, by far not
+    the same."""
+
+    dimensions = 2
+
+    def embed(self, encoding: Any, boxes: Tensor, masks: Sequence[BoolArray | None] | None = None) -> Tensor:
+        after = float(encoding.embedding[0, 0, 0, 0]) >= CUT
+        return torch.tensor([[0.66, 0.75] if after else [1.0, 0.0]]).repeat(len(boxes), 1)
+
+
+CUT = 20
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with looks", "without"])
+def test_in_another_shot_what_is_propagated_may_be_somebody_else(known: bool) -> None:
+    """It is found where it was, and detected there: without looks nobody would think of that."""
+    told = Looks(Changing(), Calibration(middle=0.7, slope=20.0, swap=20.0)) if known else None
+    tracker = VideoTracker(FakeSegmenter().as_segmenter, FakePropagator, EncodingCache(0), looks=told)
+    detections = {frame: [Detection((4.0, 4.0, 16.0, 14.0), 0.9)] for frame in range(2 * CUT)}
+    present: dict[str, list[int]] = {}
+    for result in tracker.track_detections(FakeVideo(2 * CUT, [CUT]).as_reader, detections):
+        for found in result.observations:
+            if found.present:
+                present.setdefault(found.object_id, []).append(found.frame)
+    first, second = [*range(CUT)], [*range(CUT, 2 * CUT)]
+    assert {name: sorted(frames) for name, frames in present.items()} == (
+        {"1": first, "2": second} if known else {"1": first + second}
+    )
