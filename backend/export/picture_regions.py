@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from backend.errors import PayloadError
@@ -30,9 +30,9 @@ def label_pictures(item: LabelledTask, reading: Reading) -> LabelledVideo:
     """The pictures of a task as a video, all its frames labelled; or, where they were cut from a video, as that video,
     the frames labelled that were cut.
 
-    Regions with the same ``meta.track_id`` are one object; else, where the user chose so, those of the same label; else
-    those of the same id. Where an object has several masks on a picture they are joined, and where it has one, its
-    boxes there do not count.
+    Regions with the same ``meta.track_id`` are one object, and with them the region that has it for its id; else, where
+    the user chose so, those of the same label; else those of the same id. Where an object has several masks on a
+    picture they are joined, and where it has one, its boxes there do not count.
 
     Raises:
         PayloadError: no value, or several, may be the pictures; regions refer to two lists; a region is of a picture
@@ -77,8 +77,9 @@ def _objects(
 ) -> dict[str, Sketch]:
     """The objects by their ids; ``indices`` are the frames that the pictures are."""
     sketches: dict[str, Sketch] = {}
+    tracks = {region.track_id for region in regions}
     for region in sorted(regions, key=lambda region: region.index):
-        key = _identity(region, reading.choices.by_label)
+        key = _identity(region, tracks, reading.choices.by_label)
         sketch = sketches.setdefault(key, Sketch.of(key, region.labels, reading, place))
         if sketch.label is None and region.labels:
             sketch.label = region.labels[0]
@@ -90,10 +91,12 @@ def _objects(
     return sketches
 
 
-def _identity(region: PictureRegion, by_label: bool) -> str:
+def _identity(region: PictureRegion, tracks: Collection[str | None], by_label: bool) -> str:
     """The id of the object; the prefixes keep numbers and labels from being taken for ids of regions."""
     if region.track_id is not None:
         return f"track:{region.track_id}"
+    if region.id in tracks:  # what a human drew, and was tracked from
+        return f"track:{region.id}"
     return f"label:{region.labels[0]}" if by_label and region.labels else region.id
 
 

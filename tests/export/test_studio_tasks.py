@@ -284,6 +284,15 @@ def test_the_same_track_id_is_one_object_and_on_demand_the_same_label(read):
     assert joined.boxes[3] == (3, 5, 26, 11)
 
 
+def test_what_was_tracked_from_a_region_is_one_object_with_it(read):
+    """The region that a human drew may have no track's name, and others have its id for theirs."""
+    drawn = brush_region("drawn", 1, square(3))
+    tracked = [brush_region(f"drawn-{at}", at, square(3 + at)) | {"meta": {"track_id": "drawn"}} for at in (2, 3)]
+    other = brush_region("other", 1, square(20))
+    (video,) = read(task(5, IMAGES, [*tracked, drawn, other])).videos
+    assert [(item.id, sorted(item.masks)) for item in video.objects] == [("other", [1]), ("track:drawn", [1, 2, 3])]
+
+
 def test_rectangles_of_images(read):
     size = (40, 30)
     regions = [
