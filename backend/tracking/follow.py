@@ -141,7 +141,9 @@ class Follower:
         """Results of frames that are told otherwise now, and at last that of this frame."""
         found = [self._propagate(self._propagator, frame, image, wanted)]
         if self._guard is not None:
-            found = self._guard.watch(self._propagator, frame, image, self._encode(frame, image), found[0])
+            others = {} if self._rivals is None else self._rivals.masks(frame, wanted)
+            encoding = self._encode(frame, image)
+            found = self._guard.watch(self._propagator, frame, image, encoding, found[0], others=others)
         if self._rivals is not None:
             self._rivals.found(found[-1])
         self._missing = (self._missing - wanted) | _absent(found[-1])

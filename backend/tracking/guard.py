@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -161,6 +162,7 @@ class Guard:
         encoding: FrameEncoding,
         result: FrameResult,
         trusted: Collection[str] | None = None,
+        others: Mapping[str, Mask] = MappingProxyType({}),
     ) -> list[FrameResult]:
         """Look at what a propagator found on a frame, and put right, in it too, what is wrong with the identities.
 
@@ -172,12 +174,13 @@ class Guard:
             result: the frame's.
             trusted: the objects that are where they were found, as far as anybody knows; of others nothing is learned.
                 By default all.
+            others: masks of objects that are not propagated: who is away is not looked for there.
 
         Returns:
             what replaces it, the last of them for this frame; others, for frames told before, come first.
         """
         result = self._check_returns(propagator, frame, image, result)
-        result = self._search(propagator, frame, image, encoding, result)
+        result = self._search(propagator, frame, image, encoding, result, others)
         seen = {one.object_id: one for one in result.observations}
         boxes = {name: box for name, one in seen.items() if (box := one.box) is not None}
         touching = self._meet(frame, seen, boxes)
@@ -207,7 +210,13 @@ class Guard:
         return result
 
     def _search(
-        self, propagator: Steered, frame: int, image: ImageArray, encoding: FrameEncoding, result: FrameResult
+        self,
+        propagator: Steered,
+        frame: int,
+        image: ImageArray,
+        encoding: FrameEncoding,
+        result: FrameResult,
+        others: Mapping[str, Mask],
     ) -> FrameResult:
         """Look for objects that are away among what the segmenter proposes."""
         if self._seeker is None:
@@ -218,7 +227,8 @@ class Guard:
             frame / self._fps,
             image,
             {name: self._gallery(name) for name in away},
-            {
+            {name: (mask, Gallery()) for name, mask in others.items()}
+            | {
                 one.object_id: (one.mask, self._gallery(one.object_id))
                 for one in result.observations
                 if one.mask is not None

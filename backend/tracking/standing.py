@@ -17,10 +17,8 @@ from pycocotools import mask as coco
 from backend.tracking.stretches import Before, Stretch
 from backend.tracks import BoolArray, FloatArray, FrameResult, Mask, Observation
 
-# A neighbour whose mask covers more than this part of an object's mask lies on it,
+# A neighbour whose mask covers more than this part of an object's mask lies on it.
 COVERS = 0.5
-# and is off it again where it covers less than this.
-CLEARS = 0.25
 # No neighbour is believed more than this: memory that is surer of the object wins.
 MOST = 0.95
 
@@ -78,40 +76,47 @@ class Rivals:
 
     def __init__(self, standing: Standing) -> None:
         self._standing = standing
-        self._doubted: dict[str, set[str]] = {}
+        self._doubted: dict[str, set[str]] = {}  # by the object that doubts them
 
     def shown(self, frame: int, masks: Mapping[str, BoolArray]) -> None:
         """A human has shown objects: masks ``bool (H, W)``. Whoever lies on one is doubted, nobody else."""
         there = self._standing.at(frame)
         for name, mask in masks.items():
             own = Mask.from_array(mask)
-            self._doubted[name] = {
-                other for other, one in there.items() if other != name and _covered(own, one) > COVERS
-            }
+            self._judge(name, own, {other: one for other, one in there.items() if other != name})
 
     def found(self, result: FrameResult) -> None:
         """Objects were found on the next frame of the pass: who lies on one now is doubted, who is off it is not."""
         there = self._standing.at(result.frame)
         for one in result.observations:
-            doubted = self._doubted.setdefault(one.object_id, set())
             if one.mask is not None:
-                covered = {name: _covered(one.mask, other) for name, other in there.items()}
-                doubted |= {name for name, part in covered.items() if part > COVERS}
-                doubted -= {name for name, part in covered.items() if part < CLEARS}
+                self._judge(one.object_id, one.mask, there)
+
+    def masks(self, frame: int, wanted: Collection[str]) -> dict[str, Mask]:
+        """Where neighbours are, by name, of whom none of the objects doubts it."""
+        return {name: mask for name, (mask, _) in self._believed(frame, wanted).items()}
 
     def claims(self, frame: int, wanted: Collection[str]) -> FloatArray | None:
-        """How probable it is that pixels belong to a neighbour whom none of the objects doubts: float32 (H, W).
+        """How probable it is that pixels belong to neighbours of whom none of the objects doubts it: float32 (H, W).
 
         None where they claim nothing.
         """
-        doubted = {other for name in wanted for other in self._doubted.get(name, ())}
         claimed: FloatArray | None = None
-        for name, one in self._standing.at(frame).items():
-            if one.mask is None or name in doubted:
-                continue
-            mask = one.mask.array() * np.float32(MOST if one.human else min(one.score, MOST))
-            claimed = mask if claimed is None else np.maximum(claimed, mask)
+        for mask, sure in self._believed(frame, wanted).values():
+            one = mask.array() * np.float32(sure)
+            claimed = one if claimed is None else np.maximum(claimed, one)
         return claimed
+
+    def _judge(self, name: str, mask: Mask, there: Mapping[str, Observation]) -> None:
+        self._doubted[name] = {other for other, one in there.items() if _covered(mask, one) > COVERS}
+
+    def _believed(self, frame: int, wanted: Collection[str]) -> dict[str, tuple[Mask, float]]:
+        doubted = {other for name in wanted for other in self._doubted.get(name, ())}
+        return {
+            name: (one.mask, MOST if one.human else min(one.score, MOST))
+            for name, one in self._standing.at(frame).items()
+            if one.mask is not None and name not in doubted
+        }
 
 
 def _covered(mask: Mask, other: Observation) -> float:

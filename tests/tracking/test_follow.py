@@ -328,7 +328,7 @@ def test_what_comes_back_as_somebody_else_stays_away() -> None:
     """The guard's word counts for how the search goes on."""
 
     class Denying:
-        def watch(self, propagator, frame, image, encoding, result):
+        def watch(self, propagator, frame, image, encoding, result, others):
             found = [replace(one, mask=None) if frame <= 5 else one for one in result.observations]
             return [FrameResult(frame, tuple(found))]
 

@@ -218,6 +218,19 @@ def test_what_stays_away_is_found_among_what_is_proposed() -> None:
     assert run.found[4]["a"].score > 0.9
 
 
+@pytest.mark.parametrize(("known", "found"), [(20, 100), (100, None)], ids=["elsewhere", "there"])
+def test_nobody_is_looked_for_where_somebody_else_is_known_to_be(known: int, found: int | None) -> None:
+    run = Run({"a": 10}, lambda frame, image: [Mask.from_array(square(100))])
+    for frame in range(1, 5):
+        missing = FrameResult(frame, (Observation("a", frame, None, 0.9),))
+        others = {"b": Mask.from_array(square(known))}
+        (answer,) = run.guard.watch(
+            run.propagator.as_propagator, frame, picture({"a": 100}), "encoded", missing, others=others
+        )
+    (a,) = answer.observations
+    assert (None if a.box is None else a.box[0]) == found
+
+
 def test_what_is_found_is_taken_out_of_what_had_taken_it_in() -> None:
     run = Run({"a": 10, "b": 40}, lambda frame, image: [Mask.from_array(square(60))])
     both = Mask.from_array(square(40) | square(50) | square(60))

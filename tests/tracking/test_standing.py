@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 
+from backend.segmentation.cache import EncodingCache
 from backend.tracking.standing import MOST, Rivals, Settled, Together
 from backend.tracking.stretches import Before, Stretch
-from backend.tracks import BoolArray, FrameResult, Mask, Observation
+from backend.tracking.tracker import VideoTracker
+from backend.tracks import BoolArray, Box, FrameResult, Mask, Observation, Prompt
+from support.fake_rooms import HEIGHT as ROOM_HEIGHT
+from support.fake_rooms import WIDTH as ROOM_WIDTH
+from support.fake_rooms import FakePropagator, FakeSegmenter, FakeVideo
 
 HEIGHT, WIDTH = 20, 100
 
@@ -86,11 +92,11 @@ def test_less_than_most_of_it_is_no_reason_for_doubt() -> None:
 def test_a_doubted_one_counts_again_once_it_is_off_the_object() -> None:
     rivals = Rivals(Known(b=dict.fromkeys(range(9), 40)))
     rivals.shown(0, {"a": square(40)})
-    told(rivals, 1, 52)  # 8 of 20 columns are still covered
+    told(rivals, 1, 48)  # 12 of 20 columns are still covered
     assert claimed(rivals, 2) == []
     told(rivals, 2, None)
     assert claimed(rivals, 3) == []
-    told(rivals, 3, 60)
+    told(rivals, 3, 52)
     assert claimed(rivals, 4) == [40]
     told(rivals, 4, 44)  # it held its pixels, and yet the object is there: so much surer is memory
     assert claimed(rivals, 5) == []
@@ -102,6 +108,13 @@ def test_what_a_human_shows_anew_is_judged_anew() -> None:
     assert claimed(rivals, 8) == []
     rivals.shown(7, {"a": square(40)})
     assert claimed(rivals, 8) == [0]
+
+
+def test_where_neighbours_are_is_told_of_those_that_are_believed() -> None:
+    rivals = Rivals(Known(b={4: 40, 5: 40}, c={5: 0}, d={5: None}))
+    rivals.shown(4, {"a": square(40)})
+    assert {name: mask.box for name, mask in rivals.masks(5, ["a"]).items()} == {"c": (0, 0, 20, HEIGHT)}
+    assert sorted(rivals.masks(5, ["other"])) == ["b", "c"]
 
 
 def test_masks_of_another_size_cover_nothing() -> None:
@@ -132,3 +145,62 @@ def test_an_object_is_not_its_own_rival() -> None:
     rivals = Rivals(Settled(before, []))
     rivals.shown(2, {"a": square(0)})
     assert rivals._doubted == {"a": set()}
+
+
+class Tracked:
+    """A tracker over fakes: what is given stays where it is, and is not found where somebody else claims it."""
+
+    def __init__(self, count: int) -> None:
+        self.video = FakeVideo(count)
+        self.tracker = VideoTracker(FakeSegmenter().as_segmenter, FakePropagator, EncodingCache(10**6))
+
+    def track(self, *prompts: Prompt, **options: Any) -> dict[str, dict[int, Observation]]:
+        found: dict[str, dict[int, Observation]] = {}
+        for result in self.tracker.track(self.video.as_reader, prompts, **options):
+            for one in result.observations:
+                found.setdefault(one.object_id, {})[one.frame] = one
+        return found
+
+
+LEFT, MIDDLE = (0.0, 0.0, 20.0, 40.0), (12.0, 0.0, 32.0, 40.0)
+
+
+class Beside:
+    """One who stands at some boxes, by frame."""
+
+    def __init__(self, boxes: Mapping[int, Box]) -> None:
+        self.boxes = boxes
+
+    def at(self, frame: int) -> dict[str, Observation]:
+        if frame not in self.boxes:
+            return {}
+        x0, y0, x1, y1 = (int(side) for side in self.boxes[frame])
+        mask = np.zeros((ROOM_HEIGHT, ROOM_WIDTH), bool)
+        mask[y0:y1, x0:x1] = True
+        return {"b": Observation("b", frame, Mask.from_array(mask), 0.9)}
+
+
+def widths(found: dict[int, Observation]) -> list[float | None]:
+    return [None if (box := found[frame].box) is None else box[2] - box[0] for frame in sorted(found)]
+
+
+def test_a_neighbour_keeps_its_pixels_both_ways_and_only_there() -> None:
+    # It lies on 8 of the object's 20 columns.
+    found = Tracked(9).track(Prompt("a", 4, LEFT), standing=Beside(dict.fromkeys((1, 2, 4, 5, 7), MIDDLE)))["a"]
+    assert widths(found) == [20, 12, 12, 20, 20, 12, 20, 12, 20]
+    assert all(one.object_id == "a" for one in found.values())
+
+
+def test_a_neighbour_that_lies_on_what_a_human_has_drawn_blocks_nothing() -> None:
+    found = Tracked(9).track(Prompt("a", 4, LEFT), standing=Beside(dict.fromkeys(range(9), LEFT)))["a"]
+    assert widths(found) == [20] * 9
+
+
+def test_what_is_not_corrected_competes_with_what_is() -> None:
+    room = Tracked(30)
+    first = room.track(Prompt("a", 0, LEFT), Prompt("b", 0, (40.0, 0.0, 60.0, 40.0)))
+    before = {"a": Before(first["a"], frozenset({8})), "b": Before(first["b"], frozenset())}
+    prompts = [Prompt("a", 0, LEFT), Prompt("b", 0, (40.0, 0.0, 60.0, 40.0)), Prompt("a", 8, (30.0, 0.0, 50.0, 40.0))]
+    again = room.track(*prompts, before=before)
+    assert set(again) == {"a"}
+    assert {one.box for one in again["a"].values() if one.frame > 8} == {(30, 0, 40, 40)}
