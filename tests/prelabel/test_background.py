@@ -14,6 +14,7 @@ from backend.prelabel import background
 from backend.tracks import Detection
 from support.fake_studio import FakeStudio
 from support.fake_tracker import PATIENCE, FakeTracker
+from support.http import Answer
 from support.service import (
     CONFIG,
     FRAMES,
@@ -223,7 +224,102 @@ def test_no_more_wait_than_can(start: Start, fake: FakeStudio, decisions, monkey
     until(lambda: len(fake.predictions) == 3)
 
 
-def test_what_fails_is_not_tried_again_with_the_same_boxes(start: Start, fake: FakeStudio, decisions) -> None:
+def test_boxes_that_wait_have_bounds_too(start: Start, fake: FakeStudio, decisions, monkeypatch) -> None:
+    monkeypatch.setattr(background, "MOST_WAITING_BYTES", 2000)
+    service = start(FakeTracker(paced=True))
+    large = [keyframe(frame, 40 + frame / 7, 30 + frame / 9, 32, 24) for frame in range(1, 31)] * 20
+    many = [region(f"a{number}", *(one | {"y": one["y"] + number**0.5} for one in large[:30])) for number in range(9)]
+    service.batch(detected(), detected(number=2), detected(*many, number=3))
+    assert decisions()[-1] == "task 3 of project 1: not tracked now: 1 tasks are waiting; ask again later"
+    finish(service)
+    until(lambda: len(fake.predictions) == 2)
+
+
+class Time:
+    """A clock that is set, and alarms that ring when it is."""
+
+    def __init__(self, service: Service) -> None:
+        self.now = 1000.0
+        self.alarms: list[tuple[float, Callable[[], None]]] = []
+        found = service.keytrack._background
+        found._clock = lambda: self.now
+        found._alarm = lambda seconds, ring: self.alarms.append((self.now + seconds, ring))
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        due = [one for one in self.alarms if one[0] <= self.now]
+        self.alarms = [one for one in self.alarms if one[0] > self.now]
+        for _, ring in due:
+            ring()
+
+
+def failures(decisions: Callable[[], list[str]]) -> list[str]:
+    return [line.partition(": ")[2].partition(":")[0] for line in decisions() if "is tried again in" in line]
+
+
+def test_a_failure_that_may_pass_is_tried_again_by_itself_after_ever_longer(
+    start: Start, fake: FakeStudio, decisions
+) -> None:
+    service = start()
+    clock = Time(service)
+    service.tracker.fails_at = {5: RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")}
+    service.batch(detected())
+    for count, wait in enumerate((30, 60, 120), start=1):
+        until(lambda count=count: len(failures(decisions)) == count and len(clock.alarms) == 1)
+        clock.advance(wait - 1)
+        assert len(service.tracker.calls) == count
+        # Asked about meanwhile, it says so, once, and is not tried any sooner.
+        assert service.batch(detected()) == [[]]
+        assert decisions()[-1].endswith("and is tried again by itself")
+        idle(service)
+        assert len(service.tracker.calls) == count
+        if count == 3:
+            service.tracker.fails_at = {}
+        clock.advance(1)
+    until(lambda: len(fake.of(1)) == 1)
+    assert failures(decisions)[-1] == "failed 3 times, is tried again in 120 s"
+    assert len(service.tracker.calls) == 4
+
+
+def test_others_are_tracked_while_one_waits_for_another_try(start: Start, fake: FakeStudio, decisions) -> None:
+    service = start()
+    clock = Time(service)
+    gone = task(1, "/data/upload/1/gone.mp4", predictions=found_by("yolo-8", CAR))
+    fake.site.routes["/data/upload/1/gone.mp4"] = Answer(503)
+    service.batch(gone, detected(number=2))
+    until(lambda: len(fake.of(2)) == 1 and len(failures(decisions)) == 1)
+    fake.site.routes["/data/upload/1/gone.mp4"] = Answer(200, (service.settings.media_root / "clip.mp4").read_bytes())
+    until(lambda: len(clock.alarms) == 1)
+    clock.advance(30)
+    until(lambda: len(fake.of(1)) == 1)
+
+
+def test_with_other_boxes_it_is_tried_at_once(start: Start, fake: FakeStudio, decisions) -> None:
+    service = start()
+    Time(service)
+    service.tracker.fails_at = {5: MemoryError()}
+    service.batch(detected())
+    until(lambda: len(failures(decisions)) == 1)
+    service.tracker.fails_at = {}
+    service.batch(detected(CAR))
+    until(lambda: len(fake.of(1)) == 1)
+    assert len(fake.of(1)[0]["result"]) == 1
+
+
+def test_the_wait_has_an_end(start: Start, fake: FakeStudio, decisions, monkeypatch) -> None:
+    monkeypatch.setattr(background, "LONGEST_WAIT", 40.0)
+    service = start()
+    clock = Time(service)
+    service.tracker.fails_at = {5: MemoryError()}
+    service.batch(detected())
+    for count, wait in enumerate((30, 40, 40), start=1):
+        until(lambda count=count: len(failures(decisions)) == count and len(clock.alarms) == 1)
+        assert failures(decisions)[-1].endswith(f"is tried again in {wait} s")
+        clock.advance(wait)
+    until(lambda: len(failures(decisions)) == 4)
+
+
+def test_what_fails_for_good_is_not_tried_again_with_the_same_boxes(start: Start, fake: FakeStudio, decisions) -> None:
     service = start()
     missing = {"video": "none.mp4", "fps": 10}
     service.batch(detected(data=missing))
