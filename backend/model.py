@@ -165,7 +165,7 @@ class Keytrack:
         if not isinstance(context, Mapping):
             raise PayloadError(f"params.context: expected an object; found {type(context).__name__}")
         if speaks(context, label_config) and len(parsed) <= 1:
-            return [self._event(context, parsed[0] if parsed else None, project, label_config, deadline)]
+            return [self._event(context, parsed[0] if parsed else None, project, label_config)]
         if len(parsed) != 1:
             raise PayloadError(f"tasks: a press is about one task; found {len(parsed)}")
         return [self._pressed(parsed[0], context.get("result"), project, label_config, deadline)]
@@ -195,16 +195,11 @@ class Keytrack:
         return {**entry, "score": min(scores)} if scores else entry
 
     def _event(
-        self,
-        context: Mapping[str, Any],
-        task: Task | None,
-        project: str | None,
-        label_config: str | None,
-        deadline: float,
+        self, context: Mapping[str, Any], task: Task | None, project: str | None, label_config: str | None
     ) -> Entry:
         project_id = project_of(project, task)
         resolve = partial(self._media.resolve, reported=self._access(project_id))
-        result = self._video_protocol.answer(context, task, project_id, label_config, resolve, deadline)
+        result = self._video_protocol.answer(context, task, project_id, label_config, resolve)
         return {"result": result, "model_version": self.model_version}
 
     def _footage(self, task: Task, config: VideoConfig, project: str) -> Footage:

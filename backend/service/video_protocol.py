@@ -111,7 +111,6 @@ class VideoProtocol:
         project: str,
         label_config: str | None,
         resolve: Resolve,
-        deadline: float,
     ) -> list[Item]:
         """The results of one call.
 
@@ -121,13 +120,12 @@ class VideoProtocol:
             project: its id.
             label_config: the labeling configuration, which only ``capabilities`` does not need.
             resolve: fetches what a task names.
-            deadline: of ``time.monotonic``, until when media and models are waited for.
 
         Raises:
             PayloadError: there is no such event, a task is missing, or something has the wrong type.
             LabelConfigError: the configuration holds nothing to mark.
             PromptError, VideoError, MediaError: ``predict`` cannot be answered. Other events tell it in their results.
-            UnavailableError: ``predict`` cannot be answered by the deadline.
+            UnavailableError: ``predict`` cannot be answered in time.
         """
         event = context.get("event", "predict")
         if event == "capabilities":
@@ -142,7 +140,7 @@ class VideoProtocol:
             raise PayloadError(f"tasks: the event {event} is about one task")
         target = find_target(label_config or "")
         media = Media((project, task.id), lambda: resolve(_address(target, task)), target.kind == "image")
-        return answer(_Call(context, media, Replies(target), deadline))
+        return answer(_Call(context, media, Replies(target), time.monotonic() + self._limits.patience))
 
     def _predict(self, call: _Call) -> list[Item]:
         request = check(PredictRequest, call.context)

@@ -23,6 +23,7 @@ class Limits:
     """Bounds of the protocol.
 
     Attributes:
+        patience: seconds that an answer may take, while media are fetched and models are loaded.
         window: frames that are encoded ahead of one request.
         frames: frames that are tracked in each direction.
         sessions: tracks that are under way, or of which something has not been fetched, at once.
@@ -36,6 +37,7 @@ class Limits:
         foreground: a mask that covers more than this part of the frame ends its track.
     """
 
+    patience: float = 30.0
     window: int = 20
     frames: int = 300
     sessions: int = 8

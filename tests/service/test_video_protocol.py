@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,9 @@ import pytest
 
 from backend import __version__
 from backend.tracks import Point
-from support.fake_tracker import PATIENCE, FakeTracker
+from support.fake_tracker import FakeTracker
 from support.service import CONFIG, FPS, FRAMES, HEIGHT, WIDTH, Background, Item, Service, press, task
-from support.video_client import Client, box, box_of, mask_of, point
+from support.video_client import Client, box, box_of, eventually, limit, mask_of, point
 
 Start = Callable[..., Service]
 
@@ -29,13 +27,6 @@ VECTORS = """<View><Video name="v" value="$video"/>
 @pytest.fixture
 def client(service: Service) -> Client:
     return Client.of(service)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit, "it never came about"
-        time.sleep(0.002)
 
 
 def frames_of(values: list[Item]) -> list[int]:
@@ -271,10 +262,8 @@ def test_a_track_starts_at_once_and_is_fetched_in_portions(client: Client, reque
         assert frames_of(tracked) == list(frames)
 
 
-def test_no_more_frames_are_tracked_than_the_limit(start: Start) -> None:
-    service = start()
-    protocol = service.keytrack._video_protocol
-    protocol._room = replace(protocol._room, limits=replace(protocol._limits, frames=7))
+def test_no_more_frames_are_tracked_than_the_limit(service: Service) -> None:
+    limit(service, frames=7)
     client = Client.of(service)
     assert client.track(CAR, frame=1)["total_frames"] == 8
     assert client.track(CAR, frame=1, max_frames=300)["total_frames"] == 8

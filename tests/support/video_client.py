@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 
+from backend.service.video_protocol import VideoProtocol
+from backend.service.video_sessions import Limits
 from backend.tracks import BoolArray, Box, Mask
+from support.fake_tracker import PATIENCE
 from support.service import CONFIG, Item, Service, press
 
 
@@ -104,3 +108,24 @@ class Client:
         frames, last = self.drain(self.track(*marks, **context)["session_id"])
         assert last["error"] is None
         return frames
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait for something that comes about by itself."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.002)
+
+
+def limit(service: Service, *, clock: Callable[[], float] = time.monotonic, **limits: Any) -> None:
+    """Give a service other limits, and another clock."""
+    keytrack = service.keytrack
+    keytrack._video_protocol = VideoProtocol(
+        keytrack._jobs,
+        keytrack._readers,
+        keytrack._engine,
+        model_version=keytrack.model_version,
+        limits=Limits(**limits),
+        clock=clock,
+    )
