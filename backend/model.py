@@ -15,6 +15,7 @@ from backend import __version__
 from backend.errors import KeytrackError, LabelConfigError, PayloadError
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
+from backend.labelstudio.picture_config import PictureConfig, read_config
 from backend.labelstudio.regions import parse_regions
 from backend.prelabel.background import Background
 from backend.prelabel.studio import make_client
@@ -23,6 +24,7 @@ from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
 from backend.service.overview import Overview
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
+from backend.service.pictures import Pictures
 from backend.service.readers import Readers
 from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
@@ -86,6 +88,7 @@ class Keytrack:
             keyframe_iou=settings.keyframe_iou,
         )
         self._video_protocol = VideoProtocol(self._jobs, self._readers, self._engine, model_version=self.model_version)
+        self._pictures = Pictures(self._store, self._jobs, self._engine, model_version=self.model_version)
         self._background = Background(
             self._store,
             self._jobs,
@@ -142,8 +145,8 @@ class Keytrack:
         Without a ``context`` that is what is stored for the task, at once; a task of which nothing is stored may be
         tracked in the background, and gets its prediction later. With one somebody pressed the button:
         ``context["result"]`` holds the regions of one class, which are tracked, and what is done within the budget
-        is returned. Contexts of the interactive video protocol are answered by
-        :class:`backend.service.video_protocol.VideoProtocol`.
+        is returned; or somebody clicked on a picture, see :class:`backend.service.pictures.Pictures`. Contexts of the
+        interactive video protocol are answered by :class:`backend.service.video_protocol.VideoProtocol`.
 
         Args:
             tasks: as Label Studio sends them.
@@ -168,7 +171,7 @@ class Keytrack:
             return [self._event(context, parsed[0] if parsed else None, project, label_config)]
         if len(parsed) != 1:
             raise PayloadError(f"tasks: a press is about one task; found {len(parsed)}")
-        return [self._pressed(parsed[0], context.get("result"), project, label_config, deadline)]
+        return [self._pressed(parsed[0], _listed(tasks)[0], context.get("result"), project, label_config, deadline)]
 
     def fit(self, event: str, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
         """label-studio-ml's training hook: nothing is learned from annotations, so that any event will do."""
@@ -176,15 +179,19 @@ class Keytrack:
         return {}
 
     def _pressed(
-        self, task: Task, result: object, project: str | None, label_config: str | None, deadline: float
+        self, task: Task, raw: object, result: object, project: str | None, label_config: str | None, deadline: float
     ) -> Entry:
         if label_config is None:
             raise LabelConfigError("label_config: it is missing; Label Studio sends the project's with each call")
-        config = parse_config(label_config)
+        config = read_config(label_config)
+        project_id = project_of(project, task)
+        if isinstance(config, PictureConfig):
+            find = partial(self._media.resolve, reported=self._access(project_id))
+            made = self._pictures.answer(project_id, task, raw, result, config, find, deadline)
+            return {"result": made, "model_version": self.model_version}
         regions = parse_regions(result, config)
         if not regions:
             return {"result": [], "model_version": self.model_version}
-        project_id = project_of(project, task)
         footage = self._footage(task, config, project_id)
         replies = self._interactive.press(project_id, task.id, regions, footage, deadline)
         entry: dict[str, Any] = {

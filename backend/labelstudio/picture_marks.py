@@ -20,7 +20,10 @@ from backend.labelstudio.picture_config import BOXES, BRUSH, CLICKS, PictureConf
 from backend.labelstudio.regions import Size, to_box
 from backend.labelstudio.results import Extent, PictureItem
 from backend.labelstudio.strokes import Stroke, paint
-from backend.tracks import BoolArray, Box, Direction, Point
+from backend.tracks import BoolArray, Box, Direction, Mask, Point, mask_iou
+
+SAME = 0.998
+"""IoU from which two masks are the same one: a browser that draws one and reads it back may lose pixels at its rim."""
 
 
 class _PointValue(Incoming):
@@ -97,6 +100,18 @@ class MaskMark(Mark):
     def object_id(self) -> str:
         """The object: the one that the region names, or that its id was made of, or one of its own."""
         return self.track_id or self.id.removesuffix(f"-{self.index}") or self.id
+
+    def shows(self, mask: Mask) -> bool:
+        """Whether it is that mask, as far as a browser keeps what it was given.
+
+        Raises:
+            PayloadError: it is none.
+        """
+        if mask.size != self.size[::-1]:
+            return False
+        if not self.strokes and self.rle == encode_mask(mask.array()):  # decoding takes longer
+            return True
+        return mask_iou(Mask.from_array(self.mask()), mask) >= SAME
 
     def mask(self) -> BoolArray:
         """``bool (H, W)``.
@@ -185,12 +200,17 @@ def mask_region(
     *,
     score: float,
     texts: Sequence[str] = (),
+    region: str | None = None,
 ) -> Item:
-    """The result that shows an object's mask ``bool (H, W)`` on a picture; ``texts`` are notes for its details."""
+    """The result that shows an object's mask ``bool (H, W)`` on a picture.
+
+    ``texts`` are notes for its details; ``region`` is its id where it is to replace one that has another than
+    :func:`region_id` gives.
+    """
     height, width = mask.shape
     value: Item = {"format": "rle", "rle": encode_mask(mask)}
     return {
-        "id": region_id(object_id, index),
+        "id": region or region_id(object_id, index),
         "from_name": config.brush_name,
         "to_name": config.image_name,
         "type": BRUSH,
@@ -205,8 +225,9 @@ def mask_region(
     }
 
 
-def named(mark: MaskMark) -> Item:
-    """A mask's result as it came, with the object that it shows; what was painted as strokes comes back as runs."""
+def named(mark: MaskMark, texts: Sequence[str] = ()) -> Item:
+    """A mask's result as it came, with the object that it shows, and notes; what was painted as strokes comes back as
+    runs."""
     meta = mark.raw.get("meta")
     value = mark.raw["value"]
     if mark.strokes or not mark.rle:
@@ -214,7 +235,11 @@ def named(mark: MaskMark) -> Item:
         value = {**value, "format": "rle", "rle": encode_mask(mark.mask())}
     return {
         **mark.raw,
-        "meta": {**(meta if isinstance(meta, Mapping) else {}), "track_id": mark.object_id},
+        "meta": {
+            **(meta if isinstance(meta, Mapping) else {}),
+            "track_id": mark.object_id,
+            **({"text": list(texts)} if texts else {}),
+        },
         "value": value,
     }
 

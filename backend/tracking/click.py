@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from backend.propagation.cues import as_logits, in_cells
 from backend.segmentation.segmenter import Encoding, MaskPrompt, Segmenter
 from backend.tracking.initial import segment
 from backend.tracks import BoolArray, Point, Prompt
@@ -27,13 +29,17 @@ def answer(segmenter: Segmenter, encoding: Encoding, prompt: Prompt, logits: Ten
     Args:
         segmenter: which encoded the frame.
         encoding: the frame.
-        prompt: a box or points, all that the human has given so far.
+        prompt: a box or points, all that the human has given so far. With a mask too they mend it: it is what was there
+            before the first click.
         logits: of the answer before the last click. They keep what was right then, and are left out where the mask
             that they lead to does not heed the clicks.
 
     Raises:
         PromptError: nothing can be made out there.
     """
+    if logits is None and prompt.mask is not None:
+        known = torch.from_numpy(prompt.mask).to(encoding.embedding)
+        logits = as_logits(in_cells(known, encoding), encoding)
     if logits is not None:
         asked = MaskPrompt(prompt.box, prompt.points, logits)
         refined = segmenter.segment(encoding, [asked], multimask=False)

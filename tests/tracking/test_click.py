@@ -137,6 +137,17 @@ def test_what_goes_on_from_what(earlier: Prompt, now: Prompt, expected: bool) ->
     assert goes_on(now, earlier) is expected
 
 
+def test_what_is_there_already_is_mended() -> None:
+    desk = Desk()
+    there = filled((8, 6, 30, 30))
+    prompt = Prompt("a", 2, (8.0, 6.0, 30.0, 30.0), (BESIDE,), there)
+    answer = desk.tracker.click(desk.video.as_reader, prompt)
+    assert np.array_equal(answer.mask, filled(Refining.refined))
+    logits = desk.segmenter.asked[-1].logits
+    assert logits is not None
+    assert (logits > 0).any() and (logits < 0).any()
+
+
 def test_clicks_with_the_real_model(tmp_path: Path, mobile_sam: Segmenter) -> None:
     scene = moving_boxes_scene(3)
     tracker = VideoTracker(mobile_sam, FakePropagator, EncodingCache(10**9))
@@ -150,3 +161,15 @@ def test_clicks_with_the_real_model(tmp_path: Path, mobile_sam: Segmenter) -> No
         two = tracker.click(video, second, one.logits)
     assert mask_iou(Mask.from_array(two.mask), Mask.from_array(truth)) > 0.7
     assert two.mask.shape == truth.shape
+
+
+def test_a_click_takes_a_part_from_what_was_there_with_the_real_model(tmp_path: Path, mobile_sam: Segmenter) -> None:
+    scene = moving_boxes_scene(3)
+    tracker = VideoTracker(mobile_sam, FakePropagator, EncodingCache(10**9))
+    with VideoReader(make_clip(tmp_path / "clip.mp4", scene.frames, fps=10)) as video:
+        red, blue = (scene.masks[name][1] for name in ("red", "blue"))
+        both = Mask.from_array(red | blue)
+        x0, y0, x1, y1 = scene.boxes["blue"][1]
+        off = Point((x0 + x1) / 2, (y0 + y1) / 2, positive=False)
+        answer = tracker.click(video, Prompt("a", 1, both.box, (off,), both.array()))
+    assert mask_iou(Mask.from_array(answer.mask), Mask.from_array(red)) > 0.7

@@ -1,0 +1,85 @@
+"""Interactive calls of projects whose tasks are pictures in their order: clicks, and Track."""
+
+from __future__ import annotations
+
+import math
+
+from backend.errors import PayloadError
+from backend.labelstudio.edits import Item
+from backend.labelstudio.picture_config import PictureConfig
+from backend.labelstudio.picture_marks import named, parse_marks
+from backend.labelstudio.tags import parse_number
+from backend.labelstudio.working_copy import working_copy
+from backend.service.albums import Albums, Find
+from backend.service.click_memory import ClickMemory
+from backend.service.clicks import Clicks
+from backend.service.engine import Engine
+from backend.service.jobs import Jobs
+from backend.service.payloads import Task, check_text
+from backend.service.picture_task import PictureTask
+from backend.service.picture_tracks import PictureTracks
+from backend.service.store import Store
+
+FRAME_RATE_KEY = "fps"
+
+
+class Pictures:
+    """Calls on the tasks of all such projects, from any thread."""
+
+    def __init__(self, store: Store, jobs: Jobs, engine: Engine, *, model_version: str) -> None:
+        albums, memory = Albums(), ClickMemory()
+        self._clicks = Clicks(store, jobs, albums, engine, memory)
+        self._tracks = PictureTracks(store, jobs, albums, engine, memory, model_version=model_version)
+
+    def answer(
+        self,
+        project: str,
+        task: Task,
+        raw: object,
+        result: object,
+        config: PictureConfig,
+        find: Find,
+        deadline: float,
+    ) -> list[Item]:
+        """What the interface is to suggest.
+
+        Args:
+            project: Label Studio's.
+            task: which one.
+            raw: the same as it came, with its drafts and annotations.
+            result: what is marked, of one label: points, boxes or masks.
+            config: of the project.
+            find: gives the file at a picture's address.
+            deadline: of ``time.monotonic``; what is not done then goes on, and a later call returns it.
+
+        Raises:
+            PayloadError: something in the call is not what it should be, or a picture has another size.
+            MediaError, VideoError: a picture that was clicked on cannot be had.
+            PromptError: nothing can be made out where somebody clicked.
+        """
+        try:
+            addresses = config.frames_of(task.data)
+            for index, address in enumerate(addresses):
+                check_text(address, f"data.{config.frames_key}[{index}]")
+        except PayloadError as error:
+            raise PayloadError(f"tasks[0].{error}") from None
+        marks = parse_marks(result, config, len(addresses))
+        saved = working_copy(raw)
+        here = PictureTask(
+            project,
+            task.id,
+            config,
+            addresses,
+            find,
+            _frame_rate(task.data.get(FRAME_RATE_KEY)),
+            None if saved is None else parse_marks(saved[0], config, len(addresses), saved[1]),
+        )
+        if marks.track is not None:
+            return self._tracks.press(here, marks.track, deadline)
+        # What a smart brush painted is a suggestion's prompt to Label Studio, which deletes it unless it comes back.
+        return [*self._clicks.click(here, marks, deadline), *(named(mask) for mask in marks.masks)]
+
+
+def _frame_rate(value: object) -> float | None:
+    number = parse_number(value)
+    return number if number is not None and math.isfinite(number) and number > 0 else None
