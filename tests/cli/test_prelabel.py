@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +16,14 @@ from backend.__main__ import main
 from backend.cli import prelabel
 from backend.errors import WeightsError
 from backend.model import Keytrack
+from backend.prelabel import passing
 from backend.service.app import create_app
+from backend.service.store import DATABASE, Store
 from backend.settings import load_settings
 from support.choices import LITE
 from support.fake_studio import TOKEN, FakeStudio, fake_studio
 from support.fake_tracker import FakeTracker
+from support.http import Answer
 from support.service import CONFIG, FRAMES, Item, clip, keyframe, moved, press, region, task
 
 VERSION = f"keytrack-{__version__}-lite"
@@ -72,9 +77,8 @@ def drawn(number: int, *regions: Item) -> Item:
 
 def test_each_task_gets_one_prediction(studio, start, tracker, capsys):
     studio.label_config = ONE_LABEL
-    studio.tasks = [
-        detected(1, CAR, MAN), plain(2), drawn(3), plain(4, predictions=[{"id": 4, "model_version": VERSION, "result": []}])
-    ]  # fmt: skip
+    ours = {"id": 4, "model_version": VERSION, "result": []}
+    studio.tasks = [detected(1, CAR, MAN), plain(2), drawn(3), plain(4, predictions=[ours])]
     assert start() == 0
     (first,), (second,) = studio.of(1), studio.of(2)
     assert [one["value"]["labels"] for one in first["result"]] == [["Car"], ["Person"]]
@@ -238,3 +242,169 @@ def test_models_that_cannot_be_loaded(studio, start, monkeypatch, capsys):
 def test_tasks_that_are_none(start, text):
     with pytest.raises(SystemExit):
         start("--tasks", text)
+
+
+def found(directory: Path, *names: str, category: str = "Car") -> str:
+    """A file of COCO's with two frames of each video, and a box on each."""
+    images = [
+        {"id": 10 * index + frame, "file_name": f"{name}/{frame}.jpg"}
+        for index, name in enumerate(names)
+        for frame in (2, 4)
+    ]
+    boxes = [
+        {"image_id": one["id"], "category_id": 1, "bbox": [40, 30, 32, 24], "score": 0.9, "id": one["id"]}
+        for one in images
+    ]
+    whole = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": category}]}
+    path = directory / "found.json"
+    path.write_text(json.dumps(whole))
+    return str(path)
+
+
+def test_detections_of_a_projects_videos(studio, start, tracker, media, tmp_path, capsys):
+    shutil.copy(media / "clip.mp4", media / "other.mp4")
+    other, none = ({"video": name, "fps": 10} for name in ("other.mp4", "none.mp4"))
+    studio.tasks = [detected(1, MAN), plain(2) | {"data": other}, plain(3) | {"data": none}]
+    assert start("--detections", found(tmp_path, "clip", "other")) == 0
+    assert [sorted(call.detections) for call in tracker.calls] == [[2, 4], [2, 4]]
+    assert [[one["value"]["labels"] for one in studio.of(number)[0]["result"]] for number in (1, 2)] == [[["Car"]]] * 2
+    assert capsys.readouterr().out.splitlines() == [
+        "task 1: 1 track in 30 frames, by the detections of found.json; confidence 0.75",
+        "task 2: 1 track in 30 frames, by the detections of found.json; confidence 0.75",
+        "task 3: left: found.json has nothing of its video",
+        "3 tasks: 2 tracked, 1 left, 0 failed",
+    ]
+    assert start("--detections", found(tmp_path, "clip", "other")) == 0
+    assert len(tracker.calls) == 2
+    assert start("--detections", found(tmp_path, "clip", "bird")) == 2
+    assert "no task of the project has a video of the name 'bird'" in capsys.readouterr().err
+
+
+def test_rows_of_one_task(studio, start, tracker, tmp_path, capsys):
+    studio.tasks = [plain(1), plain(2)]
+    rows = tmp_path / "det.txt"
+    rows.write_text("3,-1,41,31,32,24,0.4\n5,-1,41,31,32,24,0.3\n")
+    assert start("--detections", str(rows), "--label", "Car", "--sure", "0.3") == 2
+    assert "name its task by --tasks" in capsys.readouterr().err
+    assert start("--detections", str(rows), "--tasks", "2", "--label", "Car", "--sure", "0.3") == 0
+    (call,) = tracker.calls
+    assert (sorted(call.detections), call.rules.confident) == ([2, 4], 0.3)
+    assert (len(studio.of(1)), len(studio.of(2))) == (0, 1)
+    rows.write_text("99,-1,41,31,32,24,0.9\n")
+    assert start("--detections", str(rows), "--tasks", "1", "--label", "Car") == 1
+    assert "failed: task 1: " in (said := capsys.readouterr().out) and "line 1: there is no frame 99" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--detections", "x.json", "--everything"], "--detections and --everything say each what to track by"),
+        (["--sure", "0.5"], "--sure is for --detections"),
+        (["--detections-images", "x.json"], "--detections-images is for --detections"),
+        (["--detections", "none.json"], "none.json cannot be read"),
+    ],
+)
+def test_options_that_do_not_go_together(start, options, says, capsys):
+    assert start(*options) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_tasks_are_looked_at_when_their_turn_comes(studio, start, tracker, capsys, monkeypatch):
+    studio.tasks = [detected(number) for number in range(1, 6)]
+    whole = tracker.track_detections
+
+    def meanwhile(*args, **kwargs):
+        if len(studio.tasks) == 5:
+            del studio.tasks[4]
+            studio.tasks[1] = drawn(2)
+            studio.tasks[2]["drafts"] = [{"id": 1, "result": [CAR]}]
+            studio.tasks[3] = detected(4, CAR, MAN)
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(tracker, "track_detections", meanwhile)
+    assert start() == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "task 2: left: it is annotated",
+        "task 3: left: somebody is at work on it: it has a draft",
+        "task 4: 2 tracks in 30 frames, by 3 boxes of its prediction of yolo-8; confidence 0.75",
+        "task 5: left: the project does not have it any more",
+        "5 tasks: 2 tracked, 3 left, 0 failed",
+    ]
+
+
+@pytest.fixture
+def press_elsewhere(media, tmp_path):
+    """Presses for a task of the same project, through the service with the same data directory."""
+    keytrack = Keytrack(load_settings(data_dir=tmp_path, media_root=media), FakeTracker, LITE)
+    client = create_app(keytrack).test_client()
+    mine = region("mine", keyframe(10, 40, 30, 32, 24))
+    yield lambda number: client.post("/predict", json=press(mine, number=number))
+    keytrack.close()
+
+
+def test_where_somebody_pressed_the_presses_count(studio, start, tracker, capsys, monkeypatch, press_elsewhere):
+    studio.tasks = [detected(1), detected(2)]
+    assert press_elsewhere(1).status_code == 200
+    whole = tracker.track_detections
+
+    def meanwhile(*args, **kwargs):
+        press_elsewhere(2)
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(tracker, "track_detections", meanwhile)
+    assert start() == 0
+    assert studio.predictions == {}
+    assert capsys.readouterr().out.splitlines() == [
+        "task 1: left: somebody pressed for it",
+        "task 2: left: somebody pressed for it meanwhile",
+        "2 tasks: 0 tracked, 2 left, 0 failed",
+    ]
+
+
+def test_what_a_run_did_not_bring_again_goes_but_nothing_that_somebody_drew(
+    studio, start, tmp_path, capsys, press_elsewhere
+):
+    studio.tasks = [detected(1, CAR, MAN)]
+    assert start() == 0
+    assert press_elsewhere(1).status_code == 200
+    studio.tasks = [detected(1, CAR)]
+    assert start("--force") == 0
+    assert "task 1: left: somebody pressed for it" in capsys.readouterr().out
+    assert start("--force", "--annotated") == 0
+    (car,) = studio.of(1)[0]["result"]
+    store = Store(tmp_path / DATABASE)
+    assert {track.key.region for track in store.tracks("1", "1")} == {car["id"], "mine"}
+    # What an annotation still has stays as well.
+    studio.tasks = [detected(1, CAR, annotations=[{"id": 5, "result": [car]}])]
+    assert start("--force", "--annotated") == 0
+    (again,) = studio.of(1)[0]["result"]
+    assert {track.key.region for track in store.tracks("1", "1")} == {car["id"], again["id"], "mine"}
+    store.close()
+
+
+def test_a_label_studio_that_is_away_for_a_moment(studio, start, monkeypatch, capsys):
+    monkeypatch.setattr(passing, "FIRST_WAIT", 0)
+    studio.tasks = [detected(1)]
+    tasks = studio.site.routes["/api/tasks"]
+    answers = iter([tasks, Answer(503), Answer(503), tasks, tasks])
+    studio.site.routes["/api/tasks"] = lambda asked: found(asked) if callable(found := next(answers)) else found
+    assert start() == 0
+    assert len(studio.of(1)) == 1
+
+
+def test_a_label_studio_that_goes_away(studio, start, tracker, monkeypatch, capsys):
+    monkeypatch.setattr(passing, "FIRST_WAIT", 0)
+    studio.tasks = [detected(number) for number in range(1, 7)]
+    whole = tracker.track_detections
+
+    def meanwhile(*args, **kwargs):
+        studio.refuses = 503
+        studio.site.routes["/api/tasks"] = Answer(503)
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(tracker, "track_detections", meanwhile)
+    assert start() == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "6 tasks: 0 tracked, 0 left, 3 failed, 3 not tried" in lines
+    assert lines[-1] == "Label Studio went away; once it is back the same command goes on with the others"
+    assert len([line for line in lines if line.startswith("failed: task ") and "answered 503" in line]) == 3
