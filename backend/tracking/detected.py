@@ -154,15 +154,15 @@ class DetectionFollower:
         """Have the guard put right what was found, in ``seen`` too; gives earlier frames that are told again."""
         if self._guard is None or not seen:
             return
-        *earlier, result = self._guard.watch(
-            _Steered(self._propagator, self._lives),
-            frame,
-            image,
-            self._encoders.propagating(frame, image),
-            FrameResult(frame, tuple(one for _, one in sorted(seen.items()))),
-            self._lives.trusted,
-        )
+        encoding = self._encoders.propagating(frame, image)
+        told = FrameResult(frame, tuple(one for _, one in sorted(seen.items())))
+        steered = _Steered(self._propagator, self._lives)
+        *earlier, result = self._guard.watch(steered, frame, image, encoding, told, self._lives.trusted)
         seen.update({one.object_id: one for one in result.observations})
+        anew = {name: mask.array() for name in steered.mistaken if (mask := seen[name].mask) is not None}
+        if anew:
+            self._propagator.forget(anew)
+            self._propagator.step(frame, encoding, anew, ())
         for one in earlier:
             yield FrameResult(one.frame, tuple(self._lives.retell(one.observations)))
 
@@ -262,9 +262,14 @@ class DetectionFollower:
 
 
 class _Steered:
-    """A propagator and the lives of what it follows, as the guard steers both."""
+    """A propagator and the lives of what it follows, as the guard steers both.
+
+    Attributes:
+        mistaken: objects as which others were given to the propagator, which remembers that for good.
+    """
 
     def __init__(self, propagator: Propagator, lives: Lives) -> None:
+        self.mistaken: set[str] = set()
         self.step = propagator.step
         self.deny = propagator.deny
         self._propagator = propagator
@@ -272,6 +277,7 @@ class _Steered:
 
     def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
         """They have taken each other's place; what they are called by their detections is the same, or none."""
+        self.mistaken |= {name for name in (one, other) if self._lives.was_given(name, frames)}
         self._propagator.exchange(one, other, frames)
         self._lives.exchange(one, other)
 

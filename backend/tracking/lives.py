@@ -109,6 +109,10 @@ class Lives:
         """Whether long enough has passed since the object was given to the propagator."""
         return frame - self._lives[name].given >= self._rules.rest * self._fps
 
+    def was_given(self, name: str, frames: Collection[int]) -> bool:
+        """Whether the object was given to the propagator on one of some frames, the last time."""
+        return self._lives[name].given in frames
+
     def set_right(self, name: str, frame: int) -> None:
         """Note that the object was given to the propagator."""
         self._lives[name].given = frame

@@ -58,8 +58,9 @@ class Eye:
 class Confused(FakePropagator):
     """Beyond the crossing it goes on with each under the other's name, until it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsure: Collection[int] = ()) -> None:
         super().__init__()
+        self.unsure = unsure
         self.exchanged: list[tuple[str, str, list[int]]] = []
 
     def step(
@@ -69,7 +70,8 @@ class Confused(FakePropagator):
         wrong = frame > CROSSING and not self.exchanged
         other = {"a": "b", "b": "a"} if wrong else {}
         lefts = {name: places(frame)[other.get(TRUE[name], TRUE[name])] or 0 for name in wanted}
-        return {name: Propagation(square(left), 0.9) for name, left in lefts.items()}
+        score = 0.4 if frame in self.unsure else 0.9
+        return {name: Propagation(square(left), score) for name, left in lefts.items()}
 
     def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
         self.exchanged.append((one, other, sorted(frames)))
@@ -111,6 +113,15 @@ def test_tracks_that_were_swapped_are_told_again(every: int) -> None:
     ((one, other, frames),) = propagator.exchanged
     assert {one, other} == set(TRUE)
     assert frames[0] == CROSSING
+
+
+def test_who_was_given_by_the_wrong_name_is_given_anew() -> None:
+    """Both are set right on frame 9, as each other; on frame 10 that shows."""
+    propagator = Confused(unsure=[9])
+    assert wrong(follow(propagator, looks(), range(COUNT))) == []
+    given = [(frame, names) for verb, frame, names, _ in propagator.log if names]
+    assert given == [(0, ("1", "2")), (9, ("1", "2")), (10, ("1", "2"))]
+    assert all(propagator._masks[name].argmax(1).max() == places(10)[true] for name, true in TRUE.items())
 
 
 def test_without_looks_nobody_sees_that() -> None:
