@@ -56,7 +56,7 @@ class Clicks:
             PromptError: nothing can be made out there.
         """
         made = self._memory.of(task.project, task.task)
-        pending = task.pending(made, self._clock())
+        pending = task.pending(self._memory, self._clock())
         asked = find_asked(marks, made, lambda frame: self._shown(task, pending, frame))
         if not asked:
             return []

@@ -80,7 +80,7 @@ class PictureTracks:
     def _begin(self, task: PictureTask, direction: Direction) -> tuple[list[_Pursued], dict[Hashable, Job]]:
         """Compare with the store, and submit a job for what has to be tracked; the jobs at work, by track."""
         saved = task.saved or Marks()
-        pending = task.pending(self._memory.of(task.project, task.task), self._clock())
+        pending = task.pending(self._memory, self._clock())
         press = self._store.next_press()
         source = task.source(self._model_version)
         pursued: list[_Pursued] = []
