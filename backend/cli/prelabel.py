@@ -7,15 +7,14 @@ import re
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
 from backend.cli.detections import add_score_options, rules_from
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, settings_from
+from backend.cli.task_bar import TaskBar
 from backend.detections.files import open_detections
 from backend.errors import SettingsError
 from backend.labelstudio.client import LabelStudioClient
@@ -165,7 +164,7 @@ def _wish(args: argparse.Namespace, config: VideoConfig) -> Wish:
 
 
 def _work(tasks: ProjectTasks, args: argparse.Namespace, engine: Engine, cancelled: Callable[[], bool]) -> Outcome:
-    with Bar() as bar:
+    with TaskBar() as bar:
         numbers = tasks.numbers(cancelled=cancelled, listed=bar.listed)
         missing = set(args.tasks or ()) - set(numbers)
         if missing and not cancelled():
@@ -179,54 +178,6 @@ def _some(numbers: Collection[int]) -> str:
     first = sorted(numbers)[:_SHOWN]
     more = len(numbers) - len(first)
     return ", ".join(map(str, first)) + (f" and {more} more" if more else "")
-
-
-class Bar:
-    """One bar for all: first it counts what is listed, then it tells how much of the tasks is done, their frames among
-    that, and how long the rest takes."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[NoReturn] = tqdm(desc="listing", unit="task", disable=None)
-        self._part = 0.0
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def listed(self) -> None:
-        """One task more."""
-        self._bar.update()
-
-    def begin(self, count: int) -> None:
-        """So many tasks are to be done."""
-        self._bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total} [{elapsed}<{remaining}{postfix}]"
-        self._bar.set_description_str("tasks", refresh=False)
-        # The mean over all of it: single tasks differ much.
-        self._bar.smoothing = 0
-        self._bar.reset(total=count)
-
-    def advance(self, frames: int) -> None:
-        """A frame of a video of so many was dealt with."""
-        part = min(1.0 / frames, 1.0 - self._part)  # what is written at the end counts as frames too
-        self._part += part
-        self._bar.set_postfix_str(f"{self._part:.0%} of {frames} frames", refresh=False)
-        self._bar.update(part)
-
-    def say(self, line: str) -> None:
-        """A line above the bar."""
-        self._bar.write(line)
-
-    def done(self, *, tracked: bool) -> None:
-        """A task is done; one that is left does not count, or the rest would seem as quick."""
-        self._bar.set_postfix_str("", refresh=False)
-        if not tracked and self._bar.total is not None:
-            self._bar.total -= 1
-            self._bar.refresh()
-        else:
-            self._bar.update(1.0 - self._part)
-        self._part = 0.0
 
 
 def _number(text: str) -> int:
