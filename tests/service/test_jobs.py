@@ -110,6 +110,22 @@ def test_a_job_that_is_waited_for_goes_first(jobs: Jobs) -> None:
     assert diary == ["held0", "u0", "u1", "u2", "b0", "b1", "b2"]
 
 
+def test_a_job_that_is_attended_goes_first_meanwhile(jobs: Jobs) -> None:
+    diary: list[str] = []
+    blocker = held(jobs, diary)
+    older, attended = Steps("o", 2, diary), Steps("a", 3, diary, gated=True)
+    first, second = jobs.submit("o", older, ["o"]), jobs.submit("a", attended, ["a"])
+    eventually(lambda: first.status == second.status == "ready")
+    with jobs.attended([second]):
+        attended.permits.release(2)
+        blocker.permits.release()
+        eventually(lambda: "a1" in diary)
+    attended.permits.release()
+    assert jobs.wait({"o": first, "a": second}, deadline())
+    assert diary[:3] == ["held0", "a0", "a1"]
+    assert (first.waiters, second.waiters) == (0, 0)
+
+
 def test_jobs_that_are_waited_for_take_turns(jobs: Jobs) -> None:
     diary: list[str] = []
     blocker = held(jobs, diary)

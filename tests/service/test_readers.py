@@ -85,6 +85,19 @@ def test_a_reader_on_loan_is_closed_as_it_comes_back(tmp_path: Path) -> None:
     assert opened.are_closed() == [True]
 
 
+def test_the_idle_readers_of_a_file_are_dropped(tmp_path: Path) -> None:
+    path, other, opened = clip(tmp_path, frames=3), clip(tmp_path, "other.mp4", frames=3), Opened()
+    readers = Readers(opened)
+    with readers.lease(path), readers.lease(other):
+        with readers.lease(path):
+            pass
+        readers.drop(path)
+    assert opened.are_closed() == [False, False, True]
+    with readers.lease(other) as again:
+        assert again is opened.readers[1]
+    readers.close()
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(VideoError), Readers().lease(tmp_path / "none.mp4"):
         pass

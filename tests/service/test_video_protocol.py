@@ -328,6 +328,19 @@ def test_frames_come_while_others_are_still_tracked(start: Start) -> None:
     assert last["produced"] == FRAMES
 
 
+def test_a_track_ends_where_its_object_is_lost(service: Service, client: Client) -> None:
+    service.tracker.absent = frozenset({4, 7, 8, 9, 10})
+    frames, last = client.drain(client.track(CAR, frame=1)["session_id"])
+    assert frames_of(frames) == [0, 1, 2, 3, 5, 6]
+    assert (last["done"], last["error"], last["produced"], last["total"]) == (True, None, 6, FRAMES)
+    assert max(service.tracker.calls[0].frames) == 8
+
+
+def test_one_direction_ends_and_the_other_goes_on(service: Service, client: Client) -> None:
+    service.tracker.absent = frozenset({11, 12, 13})
+    assert sorted(frames_of(client.tracked(CAR, frame=11, direction="both"))) == list(range(11))
+
+
 # --- cancel and release --------------------------------------------------------------------------
 
 
