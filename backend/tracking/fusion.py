@@ -2,8 +2,8 @@
 
 A stretch of frames may be tracked from the prompt before it, from the one behind it, and may have been tracked before
 either changed. A pass ends where it agrees with what is there already. Where both sides disagree over the whole of a
-stretch, the one that is nearer to its prompt and surer counts, and the change from one to the other comes where they
-agree best.
+stretch, the one that is nearer to its prompt and surer counts, and the change from one to the other comes rather where
+they agree. The weights are measured in ``docs/corrections.md``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ AGREE_FRAMES = 4
 # Where a stretch has an open end a pass remembers so many frames only, enough for results that come late.
 _RECENT = 16
 # What confidence counts beside the distance from the prompt, which goes from 0 to 1 over a stretch.
-_CONFIDENCE = 0.5
+_CONFIDENCE = 4.0
 # Where a human has said that the object is gone, it is back only where that is as sure.
 SURE = 0.45
-# What it costs to change from one side to the other where they have nothing in common: more than all of that together.
-_JUMP = 4.0
+# What it costs to change from one side to the other where they have nothing in common: as much as a quarter of all
+# confidence. What goes wrong overlaps with what is right by chance too, and is the less sure for it.
+_JUMP = 1.0
 
 
 @dataclass(eq=False)

@@ -106,6 +106,19 @@ def test_the_change_comes_where_both_sides_overlap_most() -> None:
     assert settled(fusion) == {**dict.fromkeys(range(1, 6), 3)}
 
 
+def test_a_chance_overlap_of_what_is_not_sure_decides_nothing() -> None:
+    """As where one of two that look the same is corrected behind their crossing, and takes in the other before it."""
+    fusion = between()
+    forward = {frame: at(frame, 3, 0.85) if frame <= 12 else at(frame, 70, 0.5) for frame in FRAMES}
+    backward = {frame: at(frame, 3, 0.75) if frame > 12 else at(frame, 36, 0.5) for frame in FRAMES}
+    backward[1] = at(1, 5, 0.5)
+    for step, found in ((1, forward), (-1, backward)):
+        for frame in FRAMES[::step]:
+            fusion.see(step, FrameResult(frame, (found[frame],)))
+    final = {frame: left_of(fusion._told["a", frame]) for frame in FRAMES} | settled(fusion)
+    assert final == dict.fromkeys(FRAMES, 3)
+
+
 def test_only_one_side_changed() -> None:
     old = {frame: at(frame, 3 if frame < 12 else 70) for frame in FRAMES}
     fusion = between(old, forward=False)
