@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from backend.export.colours import bright_colours
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
-from backend.labelstudio.media_folder import media_parts
+from backend.labelstudio.media_folder import media_parts, media_stem
 from backend.memory import device_bytes, resident_bytes
 from backend.service.archive import Archive, Entry, Snapshot
 from backend.service.engine import Choice, Engine
@@ -48,7 +48,8 @@ class JobRow:
 
 @dataclass(frozen=True)
 class TrackRow:
-    """A track; ``text`` is what its notes say first, ``colour`` the one that it has in the picture, if it is there."""
+    """A track; ``text`` is what its notes say first, or why it is not complete, ``colour`` the one that it has in the
+    picture, if it is there."""
 
     region: str
     label: str
@@ -191,7 +192,8 @@ class Overview:
             text, progress = next(iter(store.texts(entry)), ""), None
         elif state == "tracking":
             job = self._jobs.owner(entry.key)
-            text, progress = _stage(job) if job is not None else "", _progress(store, entry, job)
+            progress = _progress(store, entry, job)
+            text = _stage(job) if job is not None and not progress.done else ""
         else:
             text, progress = entry.problem or "the next press takes it up again", None
         return TrackRow(entry.key.region, entry.label, state, text, progress, colour)
@@ -245,8 +247,8 @@ def _stage(job: Job) -> str:
 
 
 def _file_name(video: str) -> str:
-    """The video's file, without the address, which may hold a signature."""
-    return next(reversed(media_parts(video)), "video")
+    """The video's file as its owner knew it, without the address, which may hold a signature."""
+    return f"{media_stem(video) or 'video'}{Path(next(reversed(media_parts(video)), '')).suffix}"
 
 
 def _link(hostname: str, key: TrackKey) -> str:

@@ -106,7 +106,7 @@ def test_work_that_is_under_way(start: Start) -> None:
     service.keytrack._store.flush()
     found = page(service)
     assert "At work task 1 of project 1 tracking, somebody waits for it, 12 of 30 frames" in str(found)
-    assert "Car a tracking tracking" in str(found)
+    assert "Car a tracking 12 of 30 frames" in str(found)
     assert [(one["value"], one["max"]) for one in found.progress] == [("12", "30"), ("12", "30")]
     assert not any("davis.zip" in address for address in found.addresses)
     service.tracker.release()
