@@ -21,7 +21,8 @@ class Course:
         """
         self._step = step
         self._limits = limits
-        self._next = last_marked + step
+        self._open = last_marked + step
+        self._next = self._open
         self._lost: dict[int, bool] = {}
         self._row = 0
         self._end: int | None = None
@@ -35,7 +36,7 @@ class Course:
         """Whether an observation is to be told, and its mask: None where the object is not there."""
         limits = self._limits
         mask = one.mask if one.mask is not None and one.mask.area and one.score >= limits.least_score else None
-        if one.human:
+        if one.human or not self._ahead(one.frame, self._open):
             return True, mask
         if mask is not None and mask.area > limits.foreground * mask.size[0] * mask.size[1]:
             mask = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from backend.errors import KeytrackError, PromptError
+from backend.errors import KeytrackError
 from backend.service.engine import Engine, Tracker
 from backend.service.jobs import Job
 from backend.service.readers import Readers
@@ -258,10 +258,8 @@ def prompts_of(marks: Mapping[str, Marks], frame: int, video: Frames) -> list[Pr
     """What was marked on a frame, one prompt an object.
 
     Raises:
-        PromptError: nothing was marked, or what was marked cannot be used.
+        PromptError: what was marked cannot be used.
     """
-    if not marks:
-        raise PromptError("nothing is marked: click on an object, or draw a box around it, and track it then")
     prompts = [one.prompt(name, frame, video.width, video.height) for name, one in marks.items()]
     for prompt in prompts:
         prompt.validate(video.width, video.height)

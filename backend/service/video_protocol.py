@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillPending
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,7 +149,7 @@ class VideoProtocol:
         work = ClickWork(self._room, call.media, request, marks)
         key = object()
         job = self._jobs.submit(f"a click on task {call.media.task[1]}", work, [key])
-        if not self._jobs.wait({key: job}, call.deadline):
+        if not self._jobs.wait({key: job}, call.deadline) or job.status == "cancelled":
             raise UnavailableError(_LATER)
         if job.error is not None:
             raise job.error
@@ -177,6 +176,8 @@ class VideoProtocol:
         try:
             request = check(TrackRequest, call.context)
             marks = read_marks(request)
+            if not marks:
+                raise PromptError("nothing is marked: click on an object, or draw a box around it, and track it then")
             if call.media.picture:
                 raise PromptError("a picture has nothing to track through; the labeling configuration has no Video")
             session = self._sessions.begin(task)
@@ -272,10 +273,9 @@ def _await(found: Future[Found], deadline: float) -> Found:
     Raises:
         UnavailableError: that takes longer than until the deadline.
     """
-    try:
-        return found.result(max(0.0, deadline - time.monotonic()))
-    except StillPending:
-        raise UnavailableError(_LATER) from None
+    if not wait([found], max(0.0, deadline - time.monotonic())).done:
+        raise UnavailableError(_LATER)
+    return found.result()
 
 
 def _frame(session: Session, told: Told) -> Item:

@@ -317,8 +317,11 @@ def test_a_stop_lets_those_go_who_wait(start: Start) -> None:
     session = client.track(CAR, frame=1)["session_id"]
     tracker.until(lambda: len(tracker.calls) == 1)
     waiting = Background(lambda: client.progress(session))
+    clicked = Background(lambda: client.error(event="predict", frame=1, result=[CAR]))
+    eventually(lambda: any(job.waiters and job.status == "ready" for job in [*service.keytrack._jobs._jobs.values()]))
     service.keytrack.stop()
     value = waiting.result()
     assert (value["frames"], value["done"]) == ([], True)
+    assert clicked.result()[:2] == (503, "unavailable")
     assert client.error(event="predict", frame=1, result=[CAR])[:2] == (503, "unavailable")
     assert "stopping" in client.value("track", "track_error", frame=1, result=[CAR])["error"]

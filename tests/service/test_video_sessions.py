@@ -220,9 +220,11 @@ def test_between_marked_frames_an_object_is_followed_in_any_case() -> None:
         (3, False),
         (4, True),
     ]
+    assert told(course, (4, ALL)) == [(4, True)]
     assert not course.over
     told(course, (6, AWAY), (7, AWAY))
     assert course.over
+    assert told(course, (4, THERE)) == [(4, True)]
 
 
 def test_what_a_human_has_marked_is_told_whatever_its_size() -> None:
