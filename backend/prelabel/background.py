@@ -130,22 +130,28 @@ class Background:
             self._say(key, f"{name}: not tracked: {plan.reason}")
             return
         fingerprint = plan.fingerprint + footage.source(self._model_version)
-        order = Order(project, task, pack(plan), fingerprint, config, footage, client)
         with self._lock:
             tried = self._tried.get(key) == fingerprint
-            again = self._waiting.get(key) if tried else None
-            full = not tried and not self._waiting.add(order, self._clock())
-            if not full:
-                _remember(self._tried, key, fingerprint)
-        if again is not None:
+            again = self._waiting.get(key)
+        if tried and again is not None:
             self._say(key, f"{name}: failed {_times(again[1].failures)}, and is tried again by itself")
         elif tried:
             self._say(key, f"{name}: not tracked again: it was tried by {plan} since this service started")
-        elif full:
-            self._say(key, f"{name}: not tracked now: {len(self._waiting)} tasks are waiting; ask again later")
-        else:
+        elif self._enqueue(Order(project, task, pack(plan), fingerprint, config, footage, client)):
             self._say(key, f"{name}: is tracked by {plan}")
             self._next()
+        else:
+            self._say(key, f"{name}: not tracked now: {len(self._waiting)} tasks are waiting; ask again later")
+
+    def _enqueue(self, order: Order) -> bool:
+        """Let an order wait for its turn, once; False where there is no room."""
+        with self._lock:
+            if self._tried.get(order.key) == order.fingerprint:  # two asked at once
+                return True
+            if not self._waiting.add(order, self._clock()):
+                return False
+            _remember(self._tried, order.key, order.fingerprint)
+            return True
 
     def _say(self, key: Hashable, text: str) -> None:
         """Log a decision, once."""

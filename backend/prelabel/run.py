@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from backend.errors import KeytrackError, LabelStudioUnreachable
+from backend.prelabel.passing import is_passing
 from backend.prelabel.plan import Left
 from backend.prelabel.project import ProjectTasks
 from backend.service.engine import Tracker
@@ -119,8 +120,8 @@ def run(
 
 class _Failed(Exception):
     def __init__(self, error: Exception) -> None:
-        known = isinstance(error, KeytrackError)
-        self.reason = str(error) if known else "an internal error; the log has the details"
+        known = isinstance(error, KeytrackError) or is_passing(error)
+        self.reason = (str(error) or type(error).__name__) if known else "an internal error; the log has the details"
         self.away = isinstance(error, LabelStudioUnreachable)
         super().__init__(self.reason)
 

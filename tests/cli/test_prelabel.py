@@ -121,6 +121,13 @@ def test_what_fails_is_listed_and_the_others_are_done(studio, start, tracker, ca
     assert "expected the video's address" in failed[3]
 
 
+def test_a_device_without_memory_is_named(studio, start, tracker, capsys):
+    tracker.fails_at = {3: RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")}
+    studio.tasks = [detected(1)]
+    assert start() == 1
+    assert "failed: task 1: CUDA out of memory. Tried to allocate 2.00 GiB" in capsys.readouterr().out
+
+
 def test_a_fault_of_the_models_fails_the_task(studio, start, tracker, capsys, caplog):
     tracker.fails_at = {3: RuntimeError("boom")}
     studio.tasks = [detected(1)]
