@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from backend import __version__
-from backend.errors import KeytrackError, LabelConfigError, PayloadError
+from backend.errors import KeytrackError, LabelConfigError, PayloadError, StorageError
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.picture_config import PictureConfig, read_config
@@ -25,6 +26,7 @@ from backend.service.jobs import Jobs
 from backend.service.overview import Overview
 from backend.service.payloads import Task, check_text, parse_tasks, project_of
 from backend.service.pictures import Pictures
+from backend.service.presses import KeptPress
 from backend.service.readers import Readers
 from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
@@ -103,6 +105,22 @@ class Keytrack:
         """Load the models in the background, before the first press."""
         self._jobs.submit("loading the models", WarmUp(self._engine))
 
+    def resume(self) -> None:
+        """Take up the presses whose tracks were not complete when the service ended; whoever presses goes first."""
+        for kept in list(self._store.presses):
+            tracks = [one for one in self._store.tracks(kept.project, kept.task) if one.demand.label == kept.label]
+            if all(one.complete or one.problem is not None for one in tracks):
+                self._store.presses.drop(kept)
+                continue
+            try:
+                config = parse_config(kept.label_config)
+                regions = parse_regions(kept.result, config)
+                footage = self._footage(Task(id=kept.task, data=kept.data), config, kept.project)
+                self._interactive.press(kept.project, kept.task, regions, footage, 0, idle=True)
+            except KeytrackError as error:  # an older version took what this one refuses
+                logger.warning("task %s of project %s is not taken up again: %s", kept.task, kept.project, error)
+                self._store.presses.drop(kept)
+
     def stop(self) -> None:
         """End all work; whoever waits for some is let go with what is done."""
         self.overview.close()
@@ -111,7 +129,7 @@ class Keytrack:
         self._jobs.close()
 
     def close(self) -> None:
-        """Stop, and close the store; unfinished tracks are taken up again by the next press after a restart."""
+        """Stop, and close the store; unfinished tracks are taken up again by :meth:`resume` or the next press."""
         self.stop()
         self._readers.close()
         self._store.close()
@@ -193,7 +211,14 @@ class Keytrack:
         if not regions:
             return {"result": [], "model_version": self.model_version}
         footage = self._footage(task, config, project_id)
+        label = next(iter(regions[0].labels), "")
+        kept = KeptPress(project_id, task.id, label, task.data, _listed(result), label_config)
+        with _forgiving():
+            self._store.presses.keep(kept)
         replies = self._interactive.press(project_id, task.id, regions, footage, deadline)
+        if all(reply.complete for reply in replies):
+            with _forgiving():
+                self._store.presses.drop(kept)
         entry: dict[str, Any] = {
             "result": [item for reply in replies for item in reply.results],
             "model_version": self.model_version,
@@ -252,6 +277,15 @@ class Keytrack:
         except KeytrackError:
             return None
         return source_of(name, frame_rate, self.model_version)
+
+
+@contextmanager
+def _forgiving() -> Iterator[None]:
+    """Without what is done inside a restart takes up less; the rest of a press says itself what cannot be stored."""
+    try:
+        yield
+    except StorageError as error:
+        logger.warning("%s", error)
 
 
 def _video(task: Task, config: VideoConfig) -> tuple[str, float | None]:

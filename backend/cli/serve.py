@@ -99,6 +99,7 @@ def _serve(settings: Settings, choice: Choice, access: Access) -> None:
         logger.info("keytrack %s at http://%s:%s, data in %s", __version__, host, port, settings.data_dir)
         logger.info("%s", choice)
         keytrack.warm_up()
+        keytrack.resume()
         server.run()
     finally:
         keytrack.close()

@@ -85,7 +85,8 @@ def _error(status: int, code: str, message: str) -> tuple[Response, int]:
 
 def _user_error(error: KeytrackError) -> tuple[Response, int]:
     logger.warning("%s %s: %s: %s", request.method, request.path, error.code, error)
-    return _error(503 if isinstance(error, WeightsError | UnavailableError | StorageError) else 400, error.code, str(error))
+    later = isinstance(error, WeightsError | UnavailableError | StorageError)
+    return _error(503 if later else 400, error.code, str(error))
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

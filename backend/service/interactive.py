@@ -49,10 +49,11 @@ class Footage:
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """A region's results after a press, and its score where it has been tracked."""
+    """A region's results after a press, its score where it has been tracked, and whether that is all of its track."""
 
     results: list[Item]
     score: float | None = None
+    complete: bool = False
 
 
 class Interactive:
@@ -70,17 +71,25 @@ class Interactive:
         self._deciding = threading.Lock()  # held while presses are compared with the store, never during work
 
     def press(
-        self, project: str, task: str, regions: Sequence[Region], footage: Footage, deadline: float
+        self,
+        project: str,
+        task: str,
+        regions: Sequence[Region],
+        footage: Footage,
+        deadline: float,
+        *,
+        idle: bool = False,
     ) -> list[Reply]:
         """Track ``regions``, all of one class; returns a reply for each, in their order.
 
         Regions that changed since they were last handed out are tracked in one new job, which replaces older jobs
         for the same regions. What is not done at ``deadline`` (of ``time.monotonic``) goes on in the background, and
         the next press returns it. A region that cannot be tracked comes back as it was, with a note that says why.
+        ``idle`` work has its turns when there is nothing else to do.
         """
         try:
             with self._deciding:
-                pursuits, jobs = self._begin(project, task, regions, footage)
+                pursuits, jobs = self._begin(project, task, regions, footage, idle)
             if jobs:
                 self._jobs.wait(jobs, deadline)
             return [self._reply(pursuit, jobs.get(pursuit.key)) for pursuit in pursuits]
@@ -89,7 +98,7 @@ class Interactive:
             return [_verbatim(region, notes.problem(str(error), {}, 0, None)) for region in regions]
 
     def _begin(
-        self, project: str, task: str, regions: Sequence[Region], footage: Footage
+        self, project: str, task: str, regions: Sequence[Region], footage: Footage, idle: bool
     ) -> tuple[list[Pursuit], dict[Hashable, Job]]:
         """Compare with the store, and submit a job for what has to be tracked; the jobs at work, by track."""
         press = self._store.next_press()
@@ -119,14 +128,16 @@ class Interactive:
         if wanted:
             neighbours = [pursuit for pursuit in pursuits if pursuit not in wanted and pursuit.key not in jobs]
             try:
-                job = self._submit(wanted, neighbours, footage, f"task {task} of project {project}")
+                job = self._submit(wanted, neighbours, footage, f"task {task} of project {project}", idle)
                 jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
             except BusyError as error:  # to be said at the regions: of a failed request the page shows nothing
                 for pursuit in wanted:
                     self._store.fail(pursuit.key, pursuit.revision, str(error))
         return pursuits, jobs
 
-    def _submit(self, pursuits: Sequence[Pursuit], neighbours: Sequence[Pursuit], footage: Footage, name: str) -> Job:
+    def _submit(
+        self, pursuits: Sequence[Pursuit], neighbours: Sequence[Pursuit], footage: Footage, name: str, idle: bool
+    ) -> Job:
         for pursuit in pursuits:
             self._store.fail(pursuit.key, pursuit.revision, None)
         work = TrackingWork(
@@ -139,7 +150,7 @@ class Interactive:
             store=self._store,
             keyframe_iou=self._keyframe_iou,
         )
-        job = self._jobs.submit(name, work, [pursuit.key for pursuit in pursuits])
+        job = self._jobs.submit(name, work, [pursuit.key for pursuit in pursuits], idle=idle)
         logger.info("job %d: %s, %d region(s) of %s", job.number, name, len(pursuits), footage.shown)
         return job
 
@@ -159,7 +170,7 @@ class Interactive:
                 score=track.answer.score,
                 texts=track.answer.texts,
             )
-            return self._hand_out(pursuit, Reply([item, *pursuit.region.companions], track.answer.score))
+            return self._hand_out(pursuit, Reply([item, *pursuit.region.companions], track.answer.score, complete=True))
         return self._unfinished(pursuit, track, job)
 
     def _unfinished(self, pursuit: Pursuit, track: StoredTrack, job: Job | None) -> Reply:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from types import MappingProxyType
 
-VERSION = 2
+VERSION = 3
 
 _TABLES = """
 CREATE TABLE projects (
@@ -43,6 +43,13 @@ CREATE TABLE bases (
 );
 ALTER TABLE tracks ADD COLUMN remarks TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE emissions ADD COLUMN closed TEXT NOT NULL DEFAULT '[]';
+""",
+        # What was pressed and is not complete yet.
+        2: """
+CREATE TABLE presses (
+    project TEXT NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (project, task, label)
+);
 """,
     }
 )

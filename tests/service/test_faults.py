@@ -13,6 +13,7 @@ from backend.errors import StorageError
 from backend.service.database import Database
 from support.fake_tracker import FakeTracker
 from support.service import Service, keyframe, notes_of, press, region, sequence_of
+from support.video_client import eventually
 
 DRAWN = keyframe(10, 40, 30, 32, 24)
 Start = Callable[..., Service]
@@ -95,7 +96,7 @@ def test_a_disk_that_fails_while_a_track_is_made_fails_that_track_alone(
     tracker.until(lambda: len(tracker.calls) == 1)
     with read_only(service.keytrack._store._database):
         tracker.release()
-        tracker.until(lambda: service.client.get("/health").get_json()["jobs"] == 0)
+        eventually(lambda: service.client.get("/health").get_json()["jobs"] == 0)
     assert "failed" in caplog.text
     service.budget(20)
     found = service.press_one(drawn)

@@ -1,0 +1,144 @@
+"""What was pressed and not complete when the service ended goes on by itself after a restart."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.fake_tracker import PATIENCE, FakeTracker
+from support.service import Service, keyframe, notes_of, region, without_notes
+from support.video_client import eventually
+
+DRAWN = keyframe(10, 40, 30, 32, 24)
+Start = Callable[..., Service]
+
+
+def interrupt(start: Start, *drawn: object) -> Service:
+    """A press whose track has begun when the service ends."""
+    before = start(FakeTracker(paced=True), budget=0.05)
+    before.press(*(drawn or (region("a", DRAWN),)))  # type: ignore[arg-type]
+    before.tracker.until(lambda: len(before.tracker.calls) == 1)
+    before.tracker.allow(4)
+    before.close()
+    return before
+
+
+def idle(service: Service) -> bool:
+    return bool(service.client.get("/health").get_json()["jobs"] == 0)
+
+
+def test_a_press_goes_on_without_anybody_pressing_again(start: Start) -> None:
+    interrupt(start)
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert sorted(after.tracker.calls[0].boxes_of("a")) == [9]
+    answer = after.press_one(region("a", DRAWN))
+    assert notes_of(answer) == ["tracked 1-30"]
+    assert len(after.tracker.calls) == 1
+
+
+def test_all_regions_of_it_go_on_together_and_keep_the_humans_keyframes(start: Start) -> None:
+    other = keyframe(5, 90, 60, 20, 20)
+    interrupt(start, region("a", DRAWN), region("b", other))
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert len(after.tracker.calls) == 1
+    for item, drawn in zip(after.press(region("a", DRAWN), region("b", other)), (DRAWN, other), strict=True):
+        assert drawn in item["value"]["sequence"]
+    assert len(after.tracker.calls) == 1
+
+
+def test_who_presses_meanwhile_goes_first(start: Start) -> None:
+    interrupt(start)
+    after = start(FakeTracker(paced=True))
+    after.keytrack.resume()
+    after.tracker.until(lambda: len(after.tracker.calls) == 1)
+    (resumed,) = after.keytrack._jobs.live()
+    assert resumed.idle
+    after.tracker.release()
+    assert notes_of(after.press_one(region("z", DRAWN), number=2)) == ["tracked 1-30"]
+
+
+def test_nothing_is_left_to_take_up_after_a_complete_press(start: Start) -> None:
+    service = start()
+    service.press_one(region("a", DRAWN))
+    assert list(service.keytrack._store.presses) == []
+
+
+def test_a_track_that_was_completed_in_the_background_is_not_made_again(start: Start) -> None:
+    before = start(FakeTracker(paced=True), budget=0.05)
+    before.press_one(region("a", DRAWN))
+    before.tracker.release()
+    eventually(lambda: idle(before))
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    assert (len(after.keytrack._jobs), list(after.keytrack._store.presses)) == (0, [])
+
+
+def test_a_track_that_failed_is_not_tried_at_each_restart(start: Start) -> None:
+    before = start(FakeTracker(paced=True), budget=0.05)
+    before.press_one(region("a", DRAWN), video="missing.mp4")
+    eventually(lambda: idle(before))
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    assert (len(after.keytrack._jobs), list(after.keytrack._store.presses)) == (0, [])
+
+
+def test_of_two_presses_on_a_class_the_later_one_is_kept(start: Start) -> None:
+    service = start(FakeTracker(paced=True), budget=0.05)
+    service.press_one(region("a", DRAWN))
+    later = keyframe(10, 44, 30, 32, 24)
+    service.press_one(region("a", later))
+    (kept,) = service.keytrack._store.presses
+    assert kept.result[0]["value"]["sequence"] == [later]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from support.fake_tracker import FakeTracker
+from support.video_client import eventually
+from support.service import Service, keyframe, region
+from support.video_client import eventually
+
+service = Service(Path(sys.argv[1]), FakeTracker(paced=True), budget=0.05)
+service.press_one(region("a", keyframe(10, 40, 30, 32, 24)))
+service.tracker.until(lambda: len(service.tracker.calls) == 1)
+service.tracker.allow(12)
+eventually(lambda: service.press_one(region("a", keyframe(10, 40, 30, 32, 24)))["value"]["sequence"][1:])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_process_loses_neither_the_press_nor_what_was_shown(start: Start, tmp_path: Path) -> None:
+    start().close()  # the video is there
+    tests = Path(__file__).parents[1]
+    paths = os.pathsep.join([str(tests), str(tests.parent)])
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=3 * PATIENCE,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    after = start(FakeTracker(paced=True), budget=0.05)
+    after.keytrack.resume()
+    shown = after.press_one(region("a", DRAWN))
+    assert len(shown["value"]["sequence"]) > 1
+    assert DRAWN in shown["value"]["sequence"]
+    after.tracker.release()
+    eventually(lambda: idle(after))
+    assert notes_of(after.press_one(shown)) == ["tracked 1-30"]
+    assert without_notes(after.press_one(region("a", DRAWN)))["value"]["framesCount"] == 30
