@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(logging_redirect_tqdm())
         for path, target in zip(args.videos, targets, strict=True):
             if not _handle(args, path, target, place, lambda: interrupts.asked):
-                print(f"interrupted; nothing of {path.name} was imported, and the same command goes on with it")
+                print(f"interrupted at {path.name}; what was done before stays, and {place.again()} goes on with it")
                 return INTERRUPTED
     if not place.wanted:
         print(f"to import: each {TASK}; see --help on how Label Studio gets the frames")
@@ -139,6 +139,12 @@ class _Place:
             self._project = self._make()
             print(f"project {self._project.id}: {self._project.url}")
         return self._project
+
+    def again(self) -> str:
+        """What leads on from here."""
+        if self._project is None or self._make is None:
+            return "the same command"
+        return f"the same command with --project {self._project.id}"
 
 
 def _place(args: argparse.Namespace, settings: Settings, stack: ExitStack) -> _Place:
@@ -185,7 +191,7 @@ def _handle(args: argparse.Namespace, path: Path, target: Path, place: _Place, c
         return False
     addresses = [place.files.address(file) for file in found.files]
     tasks = [{"data": found.video.task_data(place.key, addresses)}]
-    replace_text(target / TASK, json.dumps(tasks, indent=1, ensure_ascii=False) + "\n")
+    replace_text(target / TASK, json.dumps(tasks, indent=1) + "\n")
     print(_describe(found, count))
     project = place.project()
     return project is None or _import(args, project, found, place.files, cancelled)

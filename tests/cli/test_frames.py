@@ -200,13 +200,20 @@ def test_ctrl_c_keeps_the_videos_that_are_done(clip, studio, tmp_path, monkeypat
     monkeypatch.setattr("backend.cli.interrupts.Interrupts.asked", property(asked))
     arguments = [clip, second, "--out", tmp_path / "cuts", "--project", PROJECT, *studio.arguments]
     assert frames(*arguments) == 130
-    assert "nothing of second.mp4 was imported" in capsys.readouterr().out
+    assert "interrupted at second.mp4; what was done before stays, and the same command goes" in capsys.readouterr().out
     assert [task["data"]["video"] for task in studio.tasks] == ["a clip.mp4"]
     assert len(studio.uploads) == 12
     assert (tmp_path / "cuts" / "second").exists() == (moment == "uploading")
     monkeypatch.undo()
     assert frames(*arguments) == 0
     assert [task["data"]["video"] for task in studio.tasks] == ["a clip.mp4", "second.mp4"]
+
+
+def test_ctrl_c_in_a_new_project_says_which_it_is(clip, studio, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("backend.cli.interrupts.Interrupts.asked", property(lambda self: studio.title == "Street"))
+    assert frames(clip, "--out", tmp_path / "cuts", "--create-project", "Street", *studio.arguments) == 130
+    assert f"the same command with --project {PROJECT} goes on with it" in capsys.readouterr().out
+    assert studio.tasks == []
 
 
 @pytest.mark.parametrize(
