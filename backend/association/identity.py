@@ -96,6 +96,13 @@ class Gallery:
         if sum(not view.lasting for view in self._views) > self._most:
             self._thin()
 
+    def without(self, one: float, other: float) -> Gallery:
+        """Another one, which knows nothing of what was seen between two times, in any order, but for what lasts."""
+        first, last = min(one, other), max(one, other)
+        rest = Gallery(self._most, self._apart, self._memory)
+        rest._views = [view for view in self._views if view.lasting or not first <= view.second <= last]
+        return rest
+
     def forget(self, now: float) -> None:
         """Drop what was seen too long before or after ``now``, in seconds; what lasts stays."""
         if self._memory is not None:

@@ -125,13 +125,24 @@ class Seeker:
         if not looks:
             return {}
         keys, views = list(looks), torch.stack(list(looks.values()))
-        alike = torch.stack([same(away[name], views, self._calibration) for name in due])
-        known = [same(gallery, views, self._calibration) for _, gallery in present.values() if len(gallery)]
-        if known:
-            # Others are more like one that is there.
-            alike = torch.where(alike > torch.stack(known).amax(0), alike, 0.0)
+        others = [gallery for _, gallery in present.values()]
+        alike = torch.stack([self._alike(views, away[name], others, (waits[name].gone, second)) for name in due])
         pairs = assign(alike.cpu().numpy().astype(np.float64), self._rules.least)
         return {
             due[row]: Observation(due[row], frame, proposed[keys[column]], float(alike[row, column]))
             for row, column in pairs
         }
+
+    def _alike(self, views: Tensor, own: Gallery, others: Sequence[Gallery], away: tuple[float, float]) -> Tensor:
+        """(N, D) -> (N,): the probability that each is an object that was away from a time to another; 0 where it is
+        more like another one that is there.
+
+        What was learned of others meanwhile may be of masks that had taken it in.
+        """
+        alike = same(own, views, self._calibration)
+        for gallery in others:
+            before = gallery.without(*away)
+            known = before if len(before) else gallery
+            if len(known):
+                alike = torch.where(alike > same(known, views, self._calibration), alike, 0.0)
+        return alike

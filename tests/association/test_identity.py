@@ -52,6 +52,15 @@ def test_what_a_human_said_is_kept_for_good() -> None:
     assert min(made.seconds[2:]) >= 11 - 3
 
 
+@pytest.mark.parametrize("between", [(1.0, 2.5), (2.5, 1.0)])
+def test_what_was_seen_for_a_while_can_be_left_out(between: tuple[float, float]) -> None:
+    made = gallery(*[look(1)] * 5)
+    made.add(2.2, look(0, 1), lasting=True)
+    rest = made.without(*between)
+    assert rest.seconds == [0.0, 2.2, 3.0, 4.0]
+    assert made.seconds == [0.0, 1.0, 2.0, 2.2, 3.0, 4.0]
+
+
 def test_views_may_come_in_any_order_and_are_of_length_1() -> None:
     made = Gallery()
     made.add(2.0, look(3))

@@ -118,3 +118,27 @@ def test_what_is_there_already_is_not_what_is_away() -> None:
     assert not seek(square(80), "a")
     assert seek(square(80), "b")
     assert seek(whole | square(50), "b")
+
+
+def test_what_was_learned_of_one_that_had_taken_it_in_tells_nothing() -> None:
+    """``b`` has looked like ``a`` since that went away."""
+    for learned, expected in ((5.0, True), (1.0, False)):
+        room = Room()
+        room.there = {"a": 30}
+        like_a, other = gallery("a"), gallery("b")
+        other.add(learned, like_a.views[0])
+        present = {"b": (Mask.from_array(square(80)), other)}
+        found: dict[str, object] = {}
+        for second in (4.0, 6.0):
+            found = dict(room.seeker.seek(0, second, picture(room.there), {"a": like_a}, present))
+        assert ("a" in found) == expected
+
+
+def test_of_one_that_has_come_since_what_is_known_counts() -> None:
+    room = Room()
+    room.there = {"a": 30}
+    other = Gallery()
+    other.add(5.0, gallery("a").views[0])
+    present = {"b": (Mask.from_array(square(80)), other)}
+    for second in (4.0, 6.0):
+        assert not room.seeker.seek(0, second, picture(room.there), {"a": gallery("a")}, present)
