@@ -15,21 +15,25 @@ from backend.service.records import Project
 from backend.settings import Settings
 
 
-class PredictionItem(Incoming):
+class _WithResult(Incoming):
+    result: Any
+
+    @property
+    def regions(self) -> set[str]:
+        """The ids of its regions."""
+        items = self.result if isinstance(self.result, list) else ()
+        return {item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)}
+
+
+class PredictionItem(_WithResult):
     """What is needed of a prediction."""
 
     id: int
     model_version: Text | None = None
 
 
-class PredictionList(Incoming):
-    """The predictions of a task; in some places they are mere numbers."""
-
-    predictions: list[Any]
-
-
-class _WithResult(Incoming):
-    result: list[dict[str, Any]] | None
+class _Predictions(Incoming):
+    predictions: list[PredictionItem]
 
 
 class _Shown(Incoming):
@@ -51,16 +55,17 @@ def make_client(settings: Settings, reported: Project | None = None) -> LabelStu
     return LabelStudioClient(url, token) if url and token is not None else None
 
 
-def predictions_of(client: LabelStudioClient, task: int, model_version: str) -> list[int]:
-    """The ids of a task's predictions of a version.
+def predictions_of(client: LabelStudioClient, task: int, model_version: str) -> list[PredictionItem]:
+    """A task's predictions of a version, the oldest first.
 
     Raises:
         LabelStudioError: Label Studio cannot be reached, or refuses.
         PayloadError: the answer is not what Label Studio's is.
     """
     where = f"predictions of task {task}"
-    found = [parse(PredictionItem, raw, where) for raw in client.items("/api/predictions", task=task)]
-    return _of_version(found, model_version)
+    return _of_version(
+        [parse(PredictionItem, raw, where) for raw in client.items("/api/predictions", task=task)], model_version
+    )
 
 
 def latest_alone(client: LabelStudioClient, task: object, model_version: str) -> int:
@@ -78,16 +83,15 @@ def latest_alone(client: LabelStudioClient, task: object, model_version: str) ->
         LabelStudioError: Label Studio cannot be reached, or refuses.
         PayloadError: what should be a prediction is none.
     """
-    raw = parse(PredictionList, task, "task").predictions
-    found = [parse(PredictionItem, item, "predictions") for item in raw if not isinstance(item, int)]
-    old = sorted(_of_version(found, model_version))[:-1]
-    for number in old:
-        client.delete(f"/api/predictions/{number}")
+    old = _of_version(parse(_Predictions, task, "task").predictions, model_version)[:-1]
+    for item in old:
+        client.delete(f"/api/predictions/{item.id}")
     return len(old)
 
 
-def _of_version(predictions: Iterable[PredictionItem], model_version: str) -> list[int]:
-    return list(dict.fromkeys(item.id for item in predictions if item.model_version == model_version))
+def _of_version(predictions: Iterable[PredictionItem], model_version: str) -> list[PredictionItem]:
+    found = {item.id: item for item in predictions if item.model_version == model_version}
+    return [found[number] for number in sorted(found)]
 
 
 def shown_regions(task: object) -> set[str]:
@@ -98,11 +102,12 @@ def shown_regions(task: object) -> set[str]:
     """
     shown = parse(_Shown, task, "task")
     found = [*(shown.predictions or ()), *(shown.annotations or ()), *(shown.drafts or ())]
-    return {item["id"] for one in found for item in one.result or () if isinstance(item.get("id"), str)}
+    return set().union(*(one.regions for one in found))
 
 
 def post(client: LabelStudioClient, task: int, prediction: Prediction, *, again: bool = False) -> bool:
-    """Give a task its prediction, if it has none of this version.
+    """Give a task its prediction, if it has none of this version. To be called again where an answer got lost: what was
+    posted then is known by its regions, whose ids are new each time.
 
     Args:
         client: of Label Studio.
@@ -116,12 +121,16 @@ def post(client: LabelStudioClient, task: int, prediction: Prediction, *, again:
     Raises:
         LabelStudioError: Label Studio cannot be reached, or refuses.
     """
-    old = predictions_of(client, task, prediction.model_version)
-    if old and not again:
-        return False
-    client.post("/api/predictions", prediction.body(task))
-    for number in old:
-        client.delete(f"/api/predictions/{number}")
+    regions = {region.id for region in prediction.regions}
+    there = predictions_of(client, task, prediction.model_version)
+    posted = next((item for item in there if item.regions == regions), None)
+    if posted is None:
+        if there and not again:
+            return False
+        client.post("/api/predictions", prediction.body(task))
+    for item in there if again else ():
+        if item is not posted:
+            client.delete(f"/api/predictions/{item.id}")
     return True
 
 

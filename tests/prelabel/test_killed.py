@@ -10,11 +10,13 @@ import pytest
 
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import parse_config
+from backend.prelabel import passing
 from backend.prelabel.plan import Left
 from backend.prelabel.project import ProjectTasks, Wish
 from backend.service.store import Store
 from support.fake_studio import TOKEN, FakeStudio
 from support.fake_tracker import FakeTracker
+from support.http import Answer, Asked
 from support.service import CONFIG, Item, keyframe, region, task
 
 VERSION = "keytrack-1-lite"
@@ -158,6 +160,46 @@ def test_a_run_that_replaces(run: Run, fake: FakeStudio, before: bool, rerun: bo
         run(again=rerun)
         (shown,) = run.shown()
         assert run.stored() == shown, (moment, run.fate.happened)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_an_answer_that_gets_lost(run: Run, fake: FakeStudio, monkeypatch, again: bool) -> None:
+    """Label Studio has the prediction, and a proxy before it says that it took too long."""
+    monkeypatch.setattr(passing, "FIRST_WAIT", 0)
+    if again:
+        run()
+    whole = fake.site.routes["/api/predictions"]
+    assert callable(whole)
+    lost: list[int] = []
+
+    def serve(asked: Asked) -> Answer:
+        answer = whole(asked)
+        if asked.method == "POST" and not lost:
+            lost.append(fake.made)
+            return Answer(504)
+        return answer
+
+    fake.site.routes["/api/predictions"] = serve
+    assert run(again=again).startswith("2 tracks in 30 frames")
+    (shown,) = run.shown()
+    assert run.stored() == shown and list(fake.predictions) == lost
+
+
+def test_somebody_else_posts_at_the_last_moment(run: Run, fake: FakeStudio) -> None:
+    whole = fake.site.routes["/api/predictions"]
+    assert callable(whole)
+    asked_before: list[Asked] = []
+
+    def serve(asked: Asked) -> Answer:
+        asked_before.append(asked)
+        if len(asked_before) == 2:  # after it was stored
+            fake.add(1, model_version=VERSION, result=[CAR])
+        return whole(asked)
+
+    fake.site.routes["/api/predictions"] = serve
+    assert run() == "it has a prediction meanwhile"
+    assert "keep" in run.fate.happened
+    assert run.shown() == [{"car"}] and run.stored() == set()
 
 
 def test_predictions_of_others_stay(run: Run, fake: FakeStudio) -> None:
