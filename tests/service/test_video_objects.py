@@ -9,7 +9,7 @@ import pytest
 from backend.service.video_payloads import MAX_OBJECTS, MAX_POINTS
 from support.fake_tracker import FakeTracker
 from support.service import CONFIG, FRAMES, Background, Item, Service
-from support.video_client import Client, box_of, point
+from support.video_client import Client, box_of, eventually, point
 
 Start = Callable[..., Service]
 
@@ -82,6 +82,7 @@ def test_tracks_that_are_polled_take_turns(start: Start) -> None:
         Background(lambda client=client, session=session: client.drain(session))
         for client, session in zip(clients, sessions, strict=True)
     )
+    eventually(lambda: sum(job.waiters for job in [*service.keytrack._jobs._jobs.values()]) == 2)
     tracker.allow(10)  # of thirty, so that the second can only begin before the first has ended
     tracker.until(lambda: len(tracker.calls) == 2 and bool(tracker.calls[1].frames))
     tracker.release()

@@ -314,6 +314,7 @@ def test_frames_come_while_others_are_still_tracked(start: Start) -> None:
     client = Client.of(start(tracker))
     session = client.track(CAR, frame=1)["session_id"]
     tracker.allow(3)
+    tracker.until(lambda: bool(tracker.calls) and len(tracker.calls[0].frames) == 3)
     first = client.progress(session)
     assert (frames_of(first["frames"]), first["produced"], first["total"], first["done"]) == (
         [0, 1, 2],
