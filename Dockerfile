@@ -30,6 +30,6 @@ VOLUME ["/data", "/weights"]
 EXPOSE 9090
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ['KEYTRACK_PORT']}/health\", timeout=4)"]
+    CMD ["python", "-c", "import http.client, os, sys; server = http.client.HTTPConnection('127.0.0.1', int(os.environ['KEYTRACK_PORT']), timeout=4); server.request('GET', '/health'); sys.exit(server.getresponse().status not in (200, 401))"]
 
 CMD ["python", "-m", "backend", "serve", "--host", "0.0.0.0"]
