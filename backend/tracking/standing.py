@@ -76,18 +76,19 @@ class Rivals:
 
     def __init__(self, standing: Standing) -> None:
         self._standing = standing
+        self._read: tuple[int, Mapping[str, Observation]] = (-1, {})
         self._doubted: dict[str, set[str]] = {}  # by the object that doubts them
 
     def shown(self, frame: int, masks: Mapping[str, BoolArray]) -> None:
         """A human has shown objects: masks ``bool (H, W)``. Whoever lies on one is doubted, nobody else."""
-        there = self._standing.at(frame)
+        there = self._at(frame)
         for name, mask in masks.items():
             own = Mask.from_array(mask)
             self._judge(name, own, {other: one for other, one in there.items() if other != name})
 
     def found(self, result: FrameResult) -> None:
         """Objects were found on the next frame of the pass: who lies on one now is doubted, who is off it is not."""
-        there = self._standing.at(result.frame)
+        there = self._at(result.frame)
         for one in result.observations:
             if one.mask is not None:
                 self._judge(one.object_id, one.mask, there)
@@ -107,6 +108,11 @@ class Rivals:
             claimed = one if claimed is None else np.maximum(claimed, one)
         return claimed
 
+    def _at(self, frame: int) -> Mapping[str, Observation]:
+        if self._read[0] != frame:
+            self._read = frame, self._standing.at(frame)
+        return self._read[1]
+
     def _judge(self, name: str, mask: Mask, there: Mapping[str, Observation]) -> None:
         self._doubted[name] = {other for other, one in there.items() if _covered(mask, one) > COVERS}
 
@@ -114,7 +120,7 @@ class Rivals:
         doubted = {other for name in wanted for other in self._doubted.get(name, ())}
         return {
             name: (one.mask, MOST if one.human else min(one.score, MOST))
-            for name, one in self._standing.at(frame).items()
+            for name, one in self._at(frame).items()
             if one.mask is not None and name not in doubted
         }
 

@@ -64,6 +64,18 @@ def test_one_correction_puts_both_tracks_right(crossed: Service) -> None:
     assert len(crossed.tracker.calls) == 2
 
 
+def test_the_other_track_holds_what_it_got_in_exchange(crossed: Service) -> None:
+    a, b = swapped(crossed)
+    crossed.press(corrected(a, right, 25), b)
+    standing = crossed.tracker.calls[1].standing
+    assert standing is not None
+    for frame in (5, 18, 26):
+        (other,) = standing.at(frame).values()
+        assert other.object_id == "b"
+        assert other.box is not None
+        assert box_iou(other.box, left(frame)) > 0.9
+
+
 def test_the_prediction_has_both(crossed: Service) -> None:
     a, b = swapped(crossed)
     after = crossed.press(corrected(a, right, 25), b)
