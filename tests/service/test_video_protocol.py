@@ -148,6 +148,19 @@ def test_frames_are_encoded_ahead(service: Service, client: Client, request_: It
     assert [frame for _, frame in service.tracker.encoded] == pending
 
 
+def test_a_newer_window_takes_the_place_of_an_older_one(start: Start) -> None:
+    tracker = FakeTracker(paced=True)
+    service = start(tracker)
+    client = Client.of(service)
+    client.track(CAR, frame=1)
+    tracker.until(lambda: len(tracker.calls) == 1)
+    for frame in (11, 21):
+        client.value("prewarm", "prewarm_ack", frame=frame, window=2)
+    tracker.release()
+    eventually(lambda: not len(service.keytrack._jobs))
+    assert [frame for _, frame in tracker.encoded] == [0, 20, 21]
+
+
 @pytest.mark.parametrize("window", [0, -1, 2.5, "3", True, [3]])
 def test_a_window_that_is_none_is_told(client: Client, window: object) -> None:
     value = client.value("prewarm", "prewarm_ack", frame=1, window=window)
