@@ -16,13 +16,15 @@ from backend.evaluation.stages import ASSOCIATE, DECODE, ENCODE, MASKS, PROMPTS,
 from backend.evaluation.stopwatch import REST, Stopwatch
 from backend.evaluation.timed import timed_frames, timed_segmenter, timed_tracker
 from backend.labelstudio.edits import Item
+from backend.labelstudio.picture_config import PictureConfig
+from backend.labelstudio.picture_marks import mask_region
 from backend.labelstudio.regions import RECTANGLE, Region, from_keyframe, replace_sequence, to_box
 from backend.memory import peak_bytes, resident_bytes
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding
 from backend.tracking.build import Models
+from backend.tracking.click import answer
 from backend.tracking.corrections import carry_margins
-from backend.tracking.initial import initial_masks
 from backend.tracking.keyframes import thin
 from backend.tracks import Box, Keyframe, Mask, Point, Prompt
 from backend.video.clock import FrameClock
@@ -30,6 +32,7 @@ from backend.video.reader import VideoReader
 
 # Frames that are clicked on.
 _CLICKED = 10
+_CLICKS = PictureConfig("img", "frames", "brush", ("Object",), ("click",))
 _MILLI = 1000.0
 
 
@@ -123,24 +126,31 @@ class Bench:
                 with Stopwatch(synchronise=synchronise) as first:
                     segmenter = timed_segmenter(self.models.segmenter, first)
                     encoding = segmenter.encode(timed_frames(video, first).frame(frame))
-                    self._answer(first, encoding, Prompt("clicked", frame, points=points[:1]))
+                    logits = self._answer(first, encoding, Prompt("clicked", frame, points=points[:1]))
                 with Stopwatch(synchronise=synchronise) as following:
-                    self._answer(following, encoding, Prompt("clicked", frame, points=points))
+                    self._answer(following, encoding, Prompt("clicked", frame, points=points), logits)
                 firsts.append(first)
                 followings.append(following)
         del firsts[0], followings[0]  # they warmed up
         return Clicks(
             first=_figure(watch.wall for watch in firsts),
             stages={
-                stage: _figure(watch.own[stage] for watch in firsts) for stage in (DECODE, ENCODE, PROMPTS, MASKS, REST)
+                stage: _figure(watch.own[stage] for watch in firsts)
+                for stage in (DECODE, ENCODE, PROMPTS, MASKS, SERIALISE, REST)
             },
             following=_figure(watch.wall for watch in followings),
         )
 
-    def _answer(self, watch: Stopwatch, encoding: Encoding, prompt: Prompt) -> Box | None:
-        found = initial_masks(timed_segmenter(self.models.segmenter, watch), encoding, {prompt.object_id: prompt})
+    def _answer(
+        self, watch: Stopwatch, encoding: Encoding, prompt: Prompt, logits: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What a click on an image brings, up to the text that is sent; its logits."""
+        found = answer(timed_segmenter(self.models.segmenter, watch), encoding, prompt, logits)
         with watch.stage(MASKS):
-            return Mask.from_array(found[prompt.object_id][0]).solid_box
+            Mask.from_array(found.mask)
+        with watch.stage(SERIALISE):
+            json.dumps(mask_region(prompt.object_id, prompt.frame, found.mask, "Object", _CLICKS, score=found.score))
+        return found.logits
 
     def _region(
         self, name: str, box: Box, boxes: Mapping[int, Box | None], clock: FrameClock, watch: Stopwatch

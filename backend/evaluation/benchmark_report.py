@@ -84,7 +84,7 @@ class Memory(_Values):
 
 
 class Clicks(_Values):
-    """Milliseconds until a click's mask and box are there.
+    """Milliseconds until the answer to a click, a brush mask for Label Studio, is written.
 
     ``first`` is on a frame that was not looked at before, ``stages`` is where its time goes; ``following`` is on the
     same frame.

@@ -129,7 +129,7 @@ def _clicks(cases: Sequence[Measured]) -> str:
         ["**following click**", *(f"**{_milliseconds(c.following.median)}**{_spread(c.following)}" for c in clicks)]
     )
     note = (
-        "Until the mask, its run lengths and its box are there. First clicks are on "
+        "Until the mask is written as Label Studio takes it. First clicks are on "
         f"{len(clicks[0].first.values)} frames all over the clip, none of which was decoded or encoded before; on each "
         "follows a second click."
     )

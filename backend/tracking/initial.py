@@ -114,12 +114,12 @@ def segment(segmenter: Segmenter, encoding: Encoding, prompt: Prompt) -> tuple[B
         PromptError: nothing can be made out there.
     """
     asked = [MaskPrompt(prompt.box, prompt.points)]
-    several, single = segmenter.segment(encoding, asked), segmenter.segment(encoding, asked, multimask=False)
-    logits = torch.cat([several.logits[0], single.logits[0]])
+    answers = [segmenter.segment(encoding, asked)]
     # The single mask is made for prompts that leave nothing open, which one point does.
-    if prompt.box is None and len(prompt.points) == 1:
-        logits = several.logits[0]
-    quality = torch.cat([several.iou[0], single.iou[0]])[: len(logits)].cpu().numpy()
+    if prompt.box is not None or len(prompt.points) > 1:
+        answers.append(segmenter.segment(encoding, asked, multimask=False))
+    logits = torch.cat([one.logits[0] for one in answers])
+    quality = torch.cat([one.iou[0] for one in answers]).cpu().numpy()
     masks = (segmenter.full_size(logits, encoding) > 0).cpu().numpy()
     best = int(np.argmax([_fitness(mask, prompt) + iou for mask, iou in zip(masks, quality, strict=True)]))
     if not masks[best].any():

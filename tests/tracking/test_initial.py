@@ -30,9 +30,11 @@ class Choice(FakeSegmenter):
     def __init__(self, offers: list[tuple[Box, float]], single: tuple[Box, float]) -> None:
         super().__init__()
         self.offers, self.single = offers, single
+        self.asked_for_several: list[bool] = []
 
     def segment(self, encoding, prompts, *, multimask=True) -> Segmentation:
         assert len(prompts) == 1
+        self.asked_for_several.append(multimask)
         said = self.offers if multimask else [self.single]
         logits = torch.stack([torch.from_numpy(np.where(box_mask(box), 5.0, -5.0)) for box, _ in said])
         return Segmentation(logits[None].float(), torch.tensor([[quality for _, quality in said]]))
@@ -60,6 +62,15 @@ def test_every_prompt_has_its_own() -> None:
     assert np.array_equal(found["a"][0], box_mask(BOX))
     assert np.array_equal(found["b"][0], box_mask((46, 36, 54, 44)))
     assert found["a"][1] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"), [((Point(20, 20),), [True]), ((Point(20, 20), Point(24, 20)), [True, False])]
+)
+def test_a_single_mask_is_not_made_of_one_click(points: tuple[Point, ...], expected: list[bool]) -> None:
+    segmenter = Choice([(WHOLE, 0.9), (PART, 0.5), (TINY, 0.5)], (PART, 0.5))
+    initial_masks(segmenter.as_segmenter, frame(), {"a": Prompt("a", 0, points=points)})
+    assert segmenter.asked_for_several == expected
 
 
 @pytest.mark.parametrize(
