@@ -20,6 +20,7 @@ from backend.labelstudio.picture_config import PictureConfig, read_config
 from backend.labelstudio.regions import parse_regions
 from backend.prelabel.background import Background
 from backend.prelabel.studio import make_client
+from backend.prelabel.webhooks import Webhooks
 from backend.service.engine import Choice, Engine, Tracker, WarmUp
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
@@ -99,6 +100,13 @@ class Keytrack:
             model_version=self.model_version,
             keyframe_iou=settings.keyframe_iou,
             everything=settings.prelabel == "everything",
+        )
+
+        self._webhooks = Webhooks(
+            self._jobs,
+            consider=self._consider,
+            leave=self._background.leave,
+            client=lambda project: make_client(settings, self._store.project(project)),
         )
 
     def warm_up(self) -> None:
@@ -192,9 +200,15 @@ class Keytrack:
         return [self._pressed(parsed[0], _listed(tasks)[0], context.get("result"), project, label_config, deadline)]
 
     def fit(self, event: str, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """label-studio-ml's training hook: nothing is learned from annotations, so that any event will do."""
-        logger.debug("event %s: nothing to do", event)
+        """label-studio-ml's training hook: nothing is learned from annotations, but events tell what goes on; see
+        :class:`backend.prelabel.webhooks.Webhooks`."""
+        done = self._webhooks.handle(event, data)
+        logger.debug("event %s%s", event, "" if done else ": nothing to do")
         return {}
+
+    def _consider(self, raw: object, project: str, label_config: str) -> None:
+        (task,) = parse_tasks([raw])
+        self._stored(task, raw, project, label_config)
 
     def _pressed(
         self, task: Task, raw: object, result: object, project: str | None, label_config: str | None, deadline: float

@@ -89,6 +89,7 @@ class Background:
         self._alarms: set[float] = set()
         self._waiting = Waiting(MOST_WAITING, MOST_WAITING_BYTES)
         self._tracking: Hashable | None = None
+        self._leaving = False  # the one that is being tracked
         self._posting: set[Hashable] = set()
         self._said: OrderedDict[Hashable, str] = OrderedDict()
         self._tried: OrderedDict[Hashable, str] = OrderedDict()
@@ -143,6 +144,18 @@ class Background:
         else:
             self._say(key, f"{name}: not tracked now: {len(self._waiting)} tasks are waiting; ask again later")
 
+    def leave(self, project: str, task: str) -> None:
+        """Track a task no longer: somebody works on it."""
+        key = key_of(project, task)
+        with self._lock:
+            waited = self._waiting.get(key) is not None
+            self._waiting.drop(key)
+            if self._tracking == key:
+                self._leaving = True
+                waited = True
+        if waited:
+            self._say(key, f"task {task} of project {project}: left: somebody annotated it meanwhile")
+
     def _enqueue(self, order: Order) -> bool:
         """Let an order wait for its turn, once; False where there is no room."""
         with self._lock:
@@ -170,6 +183,7 @@ class Background:
             due = self._waiting.next_due()
             if order is not None:
                 self._tracking = order.key
+                self._leaving = False
         if order is None:
             self._wake_at(due)
             return
@@ -222,7 +236,7 @@ class Background:
                 self._posting.add(order.key)
         if prediction is not None:
             try:
-                self._jobs.submit(f"post {order}", _Posting(order, prediction, self))
+                self._jobs.submit(f"post {order}", _Posting(order, prediction, self), idle=True)
             except UnavailableError:
                 self._posted(order)
         self._next()
@@ -256,7 +270,7 @@ class _Tracking:
         found: Prediction | None = None
         since = back._store.next_press()
         try:
-            if back._pressed(order):
+            if back._leaving or back._pressed(order):
                 return
             with back._readers.lease(self._path) as video:
                 work = OneVideo(
@@ -270,8 +284,8 @@ class _Tracking:
                 yield
                 tracker = back._engine.tracker()
                 yield
-                yield from work.steps(tracker, job.cancelled)
-                if job.cancelled():
+                yield from work.steps(tracker, lambda: job.cancelled() or back._leaving)
+                if job.cancelled() or back._leaving:
                     return
                 source, regions = order.footage.source(back._model_version), work.prediction.regions
                 if keep(back._store, order.project, order.task, source, regions, since=since):

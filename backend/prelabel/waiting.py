@@ -89,6 +89,12 @@ class Waiting:
         self._bytes = size
         return True
 
+    def drop(self, key: Hashable) -> None:
+        """Take a task's order away, if there is one."""
+        found = self._orders.pop(key, None)
+        if found is not None:
+            self._bytes -= len(found[1].packed)
+
     def get(self, key: Hashable) -> tuple[float, Order] | None:
         """When the turn of a task is, and its order."""
         return self._orders.get(key)
