@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -189,6 +190,7 @@ def test_a_call_without_an_event_that_cannot_be_a_press_is_a_click(client: Clien
     assert kinds == ["bitmask"] * len(context["result"])
 
 
+FRAMES_MASKS = (Path(__file__).parents[2] / "labelstudio_config" / "frames_masks.xml").read_text("utf-8")
 IMAGES = """<View><Image name="i" value="$video"/>
   <BitmaskLabels name="b" toName="i"><Label value="a"/></BitmaskLabels></View>"""
 
@@ -199,6 +201,7 @@ IMAGES = """<View><Image name="i" value="$video"/>
         (CONFIG, {"result": []}),
         (CONFIG, {"frame": None, "result": []}),
         (IMAGES, {"result": [CAR]}),
+        (FRAMES_MASKS, {"result": [CAR]}),
         ("<View/>", {"frame": 3, "result": [CAR]}),
     ],
 )
