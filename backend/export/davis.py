@@ -35,7 +35,7 @@ def write(export: Export) -> None:
         annotations = make_directory(export.directory / ANNOTATIONS / RESOLUTION / clip.name)
         for shot in export.shots(clip, images, [f"{index:05d}{export.suffix}" for index in clip.video.labelled]):
             flat = shot.numbers(clip.video.size)
-            export.hidden(len(shot.seen) - np.count_nonzero(np.unique(flat)))
+            export.hidden(sum(not (flat == seen.number).any() for seen in shot.seen))
             path = annotations / f"{shot.index:05d}.png"
             try:
                 save_indexed(path, flat.astype(np.uint8))

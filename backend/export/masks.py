@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,7 +76,9 @@ def save_indexed(path: Path, numbers: ImageArray) -> None:
     """Write ``uint8 (H, W)`` as an indexed PNG in DAVIS's colours; raises OSError where that fails."""
     image = Image.fromarray(numbers)
     image.putpalette(_PALETTE)  # makes a grey image an indexed one
-    image.save(path)
+    encoded = io.BytesIO()
+    image.save(encoded, "PNG")
+    path.write_bytes(encoded.getbuffer())  # at once: each write hands the interpreter to other threads
 
 
 def check_count(objects: int) -> None:

@@ -17,6 +17,9 @@ from backend.service import schema
 from backend.service.records import Item, TrackKey
 from backend.tracks import Box, Mask
 
+BLOCK = 32
+"""Masks that are read at a time."""
+
 _COLUMNS = "id, project, task, region, label, source, direction, human, pressed, revision, problem, answer IS NOT NULL"
 
 
@@ -203,11 +206,13 @@ class Snapshot:
 
 
 class _Masks(Mapping[int, Mask]):
-    """A track's masks, in the file."""
+    """A track's masks, in the file. Most readers go through them in order, so that some are read ahead: each query
+    hands the interpreter to other threads, and a tracker is slow to give it back."""
 
     def __init__(self, connection: sqlite3.Connection, track: int) -> None:
         self._connection = connection
         self._track = track
+        self._block: dict[int, Mask] = {}
 
     @cached_property
     def _frames(self) -> dict[int, None]:
@@ -217,12 +222,14 @@ class _Masks(Mapping[int, Mask]):
         return dict.fromkeys(frame for (frame,) in rows)
 
     def __getitem__(self, frame: int) -> Mask:
-        row = self._connection.execute(
-            "SELECT height, width, counts FROM observations WHERE track = ? AND frame = ?", (self._track, frame)
-        ).fetchone()
-        if row is None or row[2] is None:
-            raise KeyError(frame)
-        return Mask((row[0], row[1]), row[2])
+        if frame not in self._block:
+            rows = self._connection.execute(
+                "SELECT frame, height, width, counts FROM observations "
+                "WHERE track = ? AND frame BETWEEN ? AND ? AND counts IS NOT NULL",
+                (self._track, frame, frame + BLOCK - 1),
+            ).fetchall()
+            self._block = {index: Mask((height, width), counts) for index, height, width, counts in rows}
+        return self._block[frame]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._frames)

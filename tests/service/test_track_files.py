@@ -20,7 +20,7 @@ from pycocotools import mask as coco
 
 from backend.__main__ import main
 from backend.export.colours import davis_palette
-from backend.service import track_files, zipping
+from backend.service import archive, track_files, zipping
 from backend.service.archive import Archive
 from backend.service.records import Answer, Demand, TrackKey
 from backend.service.store import DATABASE, Store
@@ -359,7 +359,8 @@ def test_memory_does_not_grow_with_the_masks(tmp_path: Path, kind: str, monkeypa
     """Masks of noise take 1,500 bytes a frame in the store, and fifty times that as run lengths."""
     for module in (track_files, zipping):
         monkeypatch.setattr(module, "CHUNK", 1 << 14)
-    count, size = 200, (48, 64)
+    monkeypatch.setattr(archive, "BLOCK", 8)
+    count, size = 250, (48, 64)
     video = make_clip(tmp_path / "long.mp4", coded_frames(count, 64, 48), fps=FPS)
     store = Store(tmp_path / DATABASE)
     key = TrackKey("1", "1", "a")
