@@ -1,0 +1,71 @@
+"""Predictions of one task, as Label Studio's API has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from backend.errors import PayloadError
+from backend.labelstudio.client import LabelStudioClient
+from backend.prelabel.prediction import Prediction
+from backend.prelabel.studio import post, predictions_of, shown_regions
+from support.fake_studio import TOKEN, FakeStudio
+from support.http import Answer, Asked
+
+NOTHING = Prediction("v1", [])
+
+
+@pytest.fixture
+def client(fake: FakeStudio) -> Iterator[LabelStudioClient]:
+    """Of a Label Studio that gives predictions one by one."""
+    whole = fake.site.routes["/api/predictions"]
+    assert callable(whole)
+
+    def serve(asked: Asked) -> Answer:
+        if asked.method != "GET":
+            return whole(asked)
+        page = int(parse_qs(urlsplit(asked.path).query).get("page", ["1"])[0])
+        every = fake.of(7)
+        following = f"http://elsewhere/api/predictions?task=7&page={page + 1}" if page < len(every) else None
+        return Answer(200, json.dumps({"results": every[page - 1 : page], "next": following}).encode())
+
+    fake.site.routes["/api/predictions"] = serve
+    made = LabelStudioClient(fake.url, TOKEN)
+    yield made
+    made.close()
+
+
+def test_one_on_the_last_page_counts(fake: FakeStudio, client: LabelStudioClient) -> None:
+    others = [fake.add(7, model_version="yolo-8") for _ in range(3)]
+    ours = fake.add(7, model_version="v1", result=[{"id": "a"}])
+    assert [item.id for item in predictions_of(client, 7, "v1")] == [ours]
+    assert not post(client, 7, NOTHING)
+    assert list(fake.predictions) == [*others, ours]
+
+
+def test_all_are_replaced(fake: FakeStudio, client: LabelStudioClient) -> None:
+    other = fake.add(7, model_version="yolo-8")
+    for name in ("a", "b"):
+        fake.add(7, model_version="v1", result=[{"id": name}])
+    assert post(client, 7, NOTHING, again=True)
+    assert len(fake.predictions) == 2 and other in fake.predictions
+    assert fake.of(7)[-1]["result"] == []
+
+
+def test_what_a_task_shows() -> None:
+    task: dict[str, Any] = {
+        "predictions": [{"id": 1, "result": [{"id": "a"}, {"type": "relation"}]}, {"id": 2, "result": {}}],
+        "annotations": [{"id": 3, "result": [{"id": "b"}]}, {"id": 4, "result": None}],
+        "drafts": [{"id": 5, "result": [{"id": "c"}]}],
+    }
+    assert shown_regions(task) == {"a", "b", "c"}
+    assert shown_regions({}) == set()
+
+
+def test_predictions_that_are_mere_numbers_show_nothing_that_could_be_trusted() -> None:
+    with pytest.raises(PayloadError, match=r"predictions\[0\]"):
+        shown_regions({"predictions": [5]})
