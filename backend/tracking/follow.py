@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from backend.propagation.propagator import FrameEncoding, Propagation, Propagator
 from backend.tracking.guard import Guard
@@ -18,13 +18,37 @@ from backend.video.shots import Shots
 # While nothing is there to follow, only every so many frames are looked at.
 SEARCH_EVERY = 4
 
-Given = Mapping[int, Mapping[str, BoolArray]]
 Encode = Callable[[int, ImageArray], FrameEncoding]
 Wanted = Callable[[Pass, int], frozenset[str]]
 
 
 def _as_planned(route: Pass, frame: int) -> frozenset[str]:
     return route.wanted[frame]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What was prompted on a frame.
+
+    Attributes:
+        masks: ``bool (H, W)`` by object.
+        loose: the objects whose masks tell no more than where they are.
+        ends: the objects that are gone on the next frame: they are looked for from there.
+    """
+
+    masks: Mapping[str, BoolArray]
+    loose: frozenset[str] = frozenset()
+    ends: frozenset[str] = frozenset()
+
+    @property
+    def firm(self) -> dict[str, BoolArray]:
+        """The masks that hold."""
+        return {name: mask for name, mask in self.masks.items() if name not in self.loose}
+
+    def of(self, names: Collection[str]) -> Shown:
+        """What was prompted of some objects alone."""
+        masks = {name: mask for name, mask in self.masks.items() if name in names}
+        return Shown(masks, self.loose & masks.keys(), self.ends & masks.keys())
 
 
 class Follower:
@@ -34,12 +58,10 @@ class Follower:
         video: the frames.
         encode: encodes a frame for the propagator, or recalls its encoding.
         propagator: a fork of the one that was given the prompted masks.
-        given: the prompted masks by frame and object.
+        shown: what was prompted, by frame.
         ahead: hands out the frames of a pass.
         refiner: refines what is propagated; by default it stays as it is.
         guard: watches over the objects' identities; by default nobody does.
-        ends: by prompted frame, the objects that are gone on the next one: they are looked for from there.
-        loose: by prompted frame, the objects whose masks tell no more than where they are.
         rivals: what objects that are not followed hold against those that are; by default nobody holds anything.
         wanted: which objects are still to be propagated on a frame, asked when its turn comes and shortly before; an
             object that is not is not asked about again before the next frame on which it was prompted.
@@ -50,25 +72,21 @@ class Follower:
         video: Frames,
         encode: Encode,
         propagator: Propagator,
-        given: Given,
+        shown: Mapping[int, Shown],
         ahead: Ahead = read_ahead,
         refiner: Refiner | None = None,
         wanted: Wanted = _as_planned,
         guard: Guard | None = None,
-        ends: Mapping[int, Collection[str]] = MappingProxyType({}),
-        loose: Mapping[int, Collection[str]] = MappingProxyType({}),
         rivals: Rivals | None = None,
     ) -> None:
         self._video = video
         self._encode = encode
         self._propagator = propagator
-        self._given = given
+        self._shown = shown
         self._ahead = ahead
         self._refiner = refiner
         self._wanted = wanted
         self._guard = guard
-        self._ends = ends
-        self._loose = loose
         self._rivals = rivals
         self._shots = Shots(video)
         self._missing: set[str] = set()
@@ -115,27 +133,25 @@ class Follower:
 
     def _open(self, before: int, wanted: frozenset[str], step: int) -> bool:
         """Start the objects that were prompted on the frame before."""
-        started = {name: mask for name, mask in self._given.get(before, {}).items() if name in wanted}
-        if started:
-            encoding = self._encode(before, self._video.frame(before))
-            loose = {name: mask for name, mask in started.items() if name in self._loose.get(before, ())}
-            firm = {name: mask for name, mask in started.items() if name not in loose}
-            if firm:
-                self._propagator.step(before, encoding, firm, ())
-            if loose:
-                self._propagator.expect(encoding, loose)
-            self._missing -= started.keys()
-            if self._rivals is not None:
-                self._rivals.shown(before, started)
+        shown = self._shown[before].of(wanted) if before in self._shown else Shown({})
+        if not shown.masks:
+            return False
+        encoding = self._encode(before, self._video.frame(before))
+        if shown.firm:
+            self._propagator.step(before, encoding, shown.firm, ())
+        if shown.loose:
+            self._propagator.expect(encoding, {name: shown.masks[name] for name in shown.loose})
+        self._missing -= shown.masks.keys()
+        if self._rivals is not None:
+            self._rivals.shown(before, shown.masks)
+        if self._guard is not None:
+            self._guard.given(shown.masks.keys())
+        if shown.ends and step > 0:
+            self._propagator.deny(shown.ends)
+            self._missing |= shown.ends
             if self._guard is not None:
-                self._guard.given(started)
-            gone = started.keys() & set(self._ends.get(before, ())) if step > 0 else set()
-            if gone:
-                self._propagator.deny(gone)
-                self._missing |= gone
-                if self._guard is not None:
-                    self._guard.gone(gone)
-        return bool(started)
+                self._guard.gone(shown.ends)
+        return True
 
     def _step(self, frame: int, image: ImageArray, wanted: frozenset[str]) -> list[FrameResult]:
         """Results of frames that are told otherwise now, and at last that of this frame."""

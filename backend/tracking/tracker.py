@@ -17,7 +17,7 @@ from backend.tracking.detected import DetectionFollower
 from backend.tracking.detector import GivenBoxes
 from backend.tracking.encoders import Encoders, forget
 from backend.tracking.everything import DEFAULT_EVERYTHING, Everything, EverythingRules
-from backend.tracking.follow import Follower
+from backend.tracking.follow import Follower, Shown
 from backend.tracking.fusion import Fusion
 from backend.tracking.guard import DETECTED, Guard, GuardRules
 from backend.tracking.initial import initial_masks, recall, tells_place_only
@@ -224,8 +224,7 @@ class VideoTracker:
     ) -> Iterator[FrameResult]:
         encoders = self._encoders(video)
         propagator = self._new_propagator()
-        given: dict[int, dict[str, BoolArray]] = {}
-        loose: dict[int, set[str]] = {}
+        shown: dict[int, Shown] = {}
         learnt: set[str] = set()
         known = {frame: _known(frame, prompts, before) for frame, prompts in marked.items()}
         guard = self._guard(video, encoders)
@@ -240,13 +239,17 @@ class VideoTracker:
             if prompts:
                 recalled = recall(propagator, frame, encoding, {n: one for n, one in prompts.items() if n in learnt})
                 masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts, recalled)
-            given[frame] = {name: mask for name, (mask, _) in masks.items()} | known[frame]
-            loose[frame] = {
-                name
-                for name, mask in given[frame].items()
-                if name in learnt and tells_place_only(mask, marked[frame][name])
-            }
-            firm = {name: mask for name, mask in given[frame].items() if name not in loose[frame]}
+            given = {name: mask for name, (mask, _) in masks.items()} | known[frame]
+            shown[frame] = Shown(
+                given,
+                loose=frozenset(
+                    name
+                    for name, mask in given.items()
+                    if name in learnt and tells_place_only(mask, marked[frame][name])
+                ),
+                ends=frozenset(name for name, prompt in marked[frame].items() if prompt.ends),
+            )
+            firm = shown[frame].firm
             learnt |= firm.keys()
             if firm:
                 propagator.step(frame, encoding, firm, ())
@@ -263,10 +266,6 @@ class VideoTracker:
         refiner = None
         if self._refining is not None:
             refiner = Refiner(self._segmenter, encoders.segmenting, self._refining)
-        ends = {
-            frame: frozenset(name for name, prompt in prompts.items() if prompt.ends)
-            for frame, prompts in marked.items()
-        }
         ways = []
         for route in fusion.passes():
             fork = propagator.fork()
@@ -275,13 +274,11 @@ class VideoTracker:
                 video,
                 encoders.propagating,
                 fork,
-                given,
+                shown,
                 self._ahead,
                 refiner,
                 fusion.wanted,
                 watch,
-                ends,
-                loose,
                 Rivals(standing),
             )
             ways.append(_seen(fusion, route, follower))

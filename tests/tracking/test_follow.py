@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backend.errors import VideoError
-from backend.tracking.follow import SEARCH_EVERY, Follower
+from backend.tracking.follow import SEARCH_EVERY, Follower, Shown
 from backend.tracking.fusion import Fusion
 from backend.tracking.plan import Pass, make_pass
 from backend.tracking.stretches import find_stretches
@@ -36,19 +36,18 @@ class Room:
         count: int,
         marked: Mapping[str, list[int]],
         cuts: list[int] | None = None,
-        ends: Mapping[int, Collection[str]] | None = None,
-        loose: Mapping[int, Collection[str]] | None = None,
+        ends: Collection[str] = (),
+        loose: Collection[str] = (),
         **absent: Collection[int],
     ) -> None:
         self.video = FakeVideo(count, cuts or [])
         self.propagator = FakePropagator(absent)
         self.prompts = [Prompt(name, frame, mask=mask_at(0)) for name, frames in marked.items() for frame in frames]
-        self.given: dict[int, dict[str, BoolArray]] = {}
+        masks: dict[int, dict[str, BoolArray]] = {}
         for number, prompt in enumerate(self.prompts):
-            self.given.setdefault(prompt.frame, {})[prompt.object_id] = mask_at(2 * number)
-        self.follower = Follower(
-            self.video.as_reader, self._encode, self.propagator, self.given, ends=ends or {}, loose=loose or {}
-        )
+            masks.setdefault(prompt.frame, {})[prompt.object_id] = mask_at(2 * number)
+        self.shown = {frame: Shown(given, frozenset(loose), frozenset(ends)) for frame, given in masks.items()}
+        self.follower = Follower(self.video.as_reader, self._encode, self.propagator, self.shown)
         self.encoded: list[int] = []
 
     def passes(self, direction: Direction = "both") -> tuple[Pass, Pass]:
@@ -278,7 +277,7 @@ def test_what_is_no_longer_wanted_is_not_looked_at() -> None:
         asked.append(frame)
         return route.wanted[frame] - set("" if frame < 5 else "a" if frame < 10 else "ab")
 
-    follower = Follower(room.video.as_reader, room._encode, room.propagator, room.given, wanted=wanted)
+    follower = Follower(room.video.as_reader, room._encode, room.propagator, room.shown, wanted=wanted)
     results = list(follower.follow(room.passes()[0]))
     assert [[one.object_id for one in result.observations] for result in results] == [["a", "b"]] * 4 + [["b"]] * 5
     assert [result.frame for result in results] == list(range(1, 10))
@@ -294,7 +293,7 @@ def test_what_was_decoded_before_it_was_known_to_be_of_no_use() -> None:
     def wanted(route: Pass, frame: int) -> frozenset[str]:
         return frozenset() if frame in done else route.wanted[frame]
 
-    follower = Follower(room.video.as_reader, room._encode, room.propagator, room.given, wanted=wanted)
+    follower = Follower(room.video.as_reader, room._encode, room.propagator, room.shown, wanted=wanted)
     frames = []
     for result in follower.follow(room.passes()[0]):
         frames.append(result.frame)
@@ -305,7 +304,7 @@ def test_what_was_decoded_before_it_was_known_to_be_of_no_use() -> None:
 def test_after_the_end_of_its_span_an_object_is_looked_for() -> None:
     """From the frame that was given it is gone: not every frame is looked at before it is found again."""
     gone = range(3, 10)
-    room = Room(14, {"a": [2]}, ends={2: {"a"}}, a=gone)
+    room = Room(14, {"a": [2]}, ends="a", a=gone)
     found = presence(room.forward())
     assert found == {frame: frame not in gone for frame in range(3, 14)}
     assert room.propagator.log[:2] == [("step", 2, ("a",), ()), ("deny", "a")]
@@ -313,13 +312,13 @@ def test_after_the_end_of_its_span_an_object_is_looked_for() -> None:
 
 
 def test_before_the_end_of_its_span_it_is_there() -> None:
-    room = Room(5, {"a": [3]}, ends={3: {"a"}})
+    room = Room(5, {"a": [3]}, ends="a")
     assert presence(room.backward()) == dict.fromkeys(range(3), True)
     assert ("deny", "a") not in room.propagator.log
 
 
 def test_a_mask_that_tells_the_place_only_is_not_remembered() -> None:
-    room = Room(5, {"a": [1], "b": [1]}, loose={1: {"b"}})
+    room = Room(5, {"a": [1], "b": [1]}, loose="b")
     assert presence(room.forward(), "b") == dict.fromkeys(range(2, 5), True)
     assert room.propagator.log[:2] == [("step", 1, ("a",), ()), ("expect", ("b",))]
 
@@ -337,7 +336,7 @@ def test_what_comes_back_as_somebody_else_stays_away() -> None:
 
     guard = Denying()
     room = Room(12, {"a": [0]}, a=[1, 2, 3])
-    room.follower = Follower(room.video.as_reader, room._encode, room.propagator, room.given, guard=guard)
+    room.follower = Follower(room.video.as_reader, room._encode, room.propagator, room.shown, guard=guard)
     found = presence(room.forward())
     assert guard.told == {"a"}
     assert found == {frame: frame > 5 for frame in range(1, 12)}

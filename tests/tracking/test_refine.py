@@ -15,7 +15,7 @@ from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding, Prompting, Segmentation
 from backend.settings import Settings, load_settings
 from backend.tracking import build
-from backend.tracking.follow import Follower
+from backend.tracking.follow import Follower, Shown
 from backend.tracking.plan import Pass
 from backend.tracking.refine import REFINING, Refiner, RefineRules
 from backend.tracking.tracker import VideoTracker
@@ -178,7 +178,7 @@ def follow(refiner: Refiner | None, propagator: FakePropagator, count: int = 6) 
     video = FakeVideo(count)
     forward = Pass(tuple(range(1, count)), {frame: frozenset("a") for frame in range(1, count)}, 1)
     follower = Follower(
-        video.as_reader, lambda _, image: encoding_of(image), propagator, {0: {"a": ROUGH}}, refiner=refiner
+        video.as_reader, lambda _, image: encoding_of(image), propagator, {0: Shown({"a": ROUGH})}, refiner=refiner
     )
     return list(follower.follow(forward))
 
