@@ -46,7 +46,8 @@ what they are tracked by:
   known by its file's name: the directory of the images, or their "video", is called as the task's file is, without
   extension. What the file has of no task is refused. Categories are labels of the project, unless --label is given.
 
-With the data directory that serve has, a correction by pressing t builds on these tracks.
+With the data directory that serve has, a correction by pressing t builds on these tracks. --force takes those away that
+it replaces, but for what somebody has drawn in or an annotation has: not while others begin with them.
 """
 
 
@@ -121,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         interrupts = stack.enter_context(Interrupts())
         stack.enter_context(logging_redirect_tqdm())
         engine = Engine(tracker_factory(settings, choice))
-        outcome = _work(tasks, args, engine, lambda: interrupts.asked)
+        outcome = _work(tasks, wish, engine, lambda: interrupts.asked)
         interrupted = interrupts.asked
     print(outcome)
     for failure in outcome.failures:
@@ -163,14 +164,21 @@ def _wish(args: argparse.Namespace, config: VideoConfig) -> Wish:
     )
 
 
-def _work(tasks: ProjectTasks, args: argparse.Namespace, engine: Engine, cancelled: Callable[[], bool]) -> Outcome:
+def _work(tasks: ProjectTasks, wish: Wish, engine: Engine, cancelled: Callable[[], bool]) -> Outcome:
     with TaskBar() as bar:
         numbers = tasks.numbers(cancelled=cancelled, listed=bar.listed)
-        missing = set(args.tasks or ()) - set(numbers)
-        if missing and not cancelled():
-            raise SettingsError(f"--tasks: project {args.project} has no task {_some(missing)}")
+        if not cancelled():
+            _check_tasks(wish, numbers)
         bar.begin(len(numbers))
         return run_tasks(tasks, numbers, engine.tracker, bar, cancelled)
+
+
+def _check_tasks(wish: Wish, numbers: Collection[int]) -> None:
+    missing = set(wish.tasks or ()) - set(numbers)
+    if missing:
+        raise SettingsError(f"--tasks: the project has no task {_some(missing)}")
+    if wish.detections is not None:
+        wish.detections.check(chosen=wish.tasks is not None)
 
 
 def _some(numbers: Collection[int]) -> str:

@@ -66,8 +66,11 @@ class CocoImages:
         self._entries = [parse(ImageEntry, raw, f"images[{index}]") for index, raw in enumerate(images)]
         if not self._entries:
             raise PayloadError("images: it is empty", "images")
-        self.names = tuple(dict.fromkeys(entry.group for entry in self._entries))
-        self._video_of = {entry.id: entry.group for entry in self._entries}
+        self._of: dict[str, list[int]] = {}
+        for index, entry in enumerate(self._entries):
+            self._of.setdefault(entry.group, []).append(index)
+        self.names = tuple(self._of)
+        self._video_of = {self._entries[index].id: name for name, own in self._of.items() for index in own}
         if len(self._video_of) < len(self._entries):
             raise PayloadError("images: two images have the same id", "images")
 
@@ -90,7 +93,7 @@ class CocoImages:
         Raises:
             PayloadError: the images are not this video's.
         """
-        own = [index for index, entry in enumerate(self._entries) if entry.group == name]
+        own = self._of[name]
         for index in own:
             _check_size(self._entries[index], video, f"images[{index}]")
         frames = _number(

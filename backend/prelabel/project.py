@@ -130,10 +130,10 @@ class ProjectTasks:
         Raises:
             LabelStudioError: Label Studio cannot be reached, or tasks went away meanwhile.
             PayloadError: the answer is not what Label Studio's is.
-            DatasetError, SettingsError: the file of detections is not about these tasks.
+            DatasetError: several of a file's videos may be a task's.
         """
         wish = self._wish
-        found = []
+        found: list[int] = []
         for raw in iter_tasks(self._client, self._project, cancelled, whole=False):
             task = parse(_TaskItem, raw, f"a task of project {self._project}")
             wanted = wish.tasks is None or task.id in wish.tasks
@@ -143,8 +143,6 @@ class ProjectTasks:
                 value = task.data.get(self._config.video_key)
                 wish.detections.meet(value if isinstance(value, str) else "", asked_for=wanted)
             listed()
-        if wish.detections is not None and not cancelled():
-            wish.detections.check(chosen=wish.tasks is not None)
         return found
 
     def read(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> Turn | Left:

@@ -148,7 +148,7 @@ def test_chosen_tasks(studio, start, tracker, capsys):
     assert start("--tasks", "2, 4-5") == 0
     assert sorted(one["task"] for one in studio.predictions.values()) == [2, 4, 5]
     assert start("--tasks", "6,8-9") == 2
-    assert "--tasks: project 1 has no task 8, 9" in capsys.readouterr().err
+    assert "--tasks: the project has no task 8, 9" in capsys.readouterr().err
     assert len(tracker.calls) == 3
 
 
@@ -293,6 +293,8 @@ def test_rows_of_one_task(studio, start, tracker, tmp_path, capsys):
     rows.write_text("3,-1,41,31,32,24,0.4\n5,-1,41,31,32,24,0.3\n")
     assert start("--detections", str(rows), "--label", "Car", "--sure", "0.3") == 2
     assert "name its task by --tasks" in capsys.readouterr().err
+    assert start("--detections", str(rows), "--tasks", "1-20", "--label", "Car", "--sure", "0.3") == 2
+    assert "--tasks: the project has no task 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 8 more" in capsys.readouterr().err
     assert start("--detections", str(rows), "--tasks", "2", "--label", "Car", "--sure", "0.3") == 0
     (call,) = tracker.calls
     assert (sorted(call.detections), call.rules.confident) == ([2, 4], 0.3)
