@@ -25,7 +25,8 @@ def pages(overview: Overview, health: Callable[[], dict[str, Any]]) -> Blueprint
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
             return jsonify(health())
         nonce = secrets.token_urlsafe(16)
-        page = render_template("status.html", status=overview.status(), nonce=nonce, seconds=REFRESH_SECONDS)
+        template = "live.html" if "live" in request.args else "status.html"  # the page asks for what changes in it
+        page = render_template(template, status=overview.status(), nonce=nonce, seconds=REFRESH_SECONDS)
         return _guarded(Response(page, mimetype="text/html"), nonce)
 
     @routes.get("/tracks")

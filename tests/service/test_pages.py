@@ -92,11 +92,21 @@ def test_complete_tracks_have_their_notes_their_files_and_a_picture(service: Ser
     service.press_one(PERSON)
     found = page(service)
     assert "models mobile_sam + sam_tokens, loaded" in str(found)
-    assert "clip.mp4 task 1 of project 1 masks: DAVIS COCO boxes: MOT Car a complete tracked 1-30, absent 26 Person p" in str(found)
+    assert (
+        "clip.mp4 task 1 of project 1 masks: DAVIS COCO boxes: MOT Car a complete tracked 1-30, absent 26 Person p"
+        in str(found)
+    )
     assert "http://studio:8080/projects/1/data?task=1" in found.addresses
     assert "/tracks/1/1/davis.zip" in found.addresses
     (picture,) = [address for address in found.addresses if "thumbnail" in address]
     assert service.client.get(picture).mimetype == "image/jpeg"
+
+
+def test_what_changes_in_the_page_can_be_had_alone(service: Service) -> None:
+    service.press_one(region("a", DRAWN))
+    live = service.client.get("/?live", headers=BROWSER).get_data(as_text=True)
+    assert live in service.client.get("/", headers=BROWSER).get_data(as_text=True)
+    assert "complete" in live and "<style" not in live and "<script" not in live
 
 
 def test_work_that_is_under_way(start: Start) -> None:
