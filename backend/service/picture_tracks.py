@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.labelstudio.edits import Item
-from backend.labelstudio.picture_marks import Marks, mask_region, named
+from backend.labelstudio.picture_marks import mask_region, named
 from backend.labelstudio.regions import NOTE
 from backend.service import notes
 from backend.service.albums import Albums
@@ -71,22 +71,25 @@ class PictureTracks:
         Raises:
             PayloadError: a mask that was saved is none.
         """
+        saved = task.saved.masks if task.saved is not None else ()
+        pending = task.pending(self._memory, self._clock())
+        wanted = find_wanted(task.project, task.task, saved, pending, self._store)
         with self._deciding:
-            pursued, jobs = self._begin(task, direction)
+            pursued, jobs = self._begin(task, wanted, direction)
         if jobs:
             self._jobs.wait(jobs, deadline)
         return [item for one in pursued for item in self._reply(task, one, jobs.get(one.key))]
 
-    def _begin(self, task: PictureTask, direction: Direction) -> tuple[list[_Pursued], dict[Hashable, Job]]:
+    def _begin(
+        self, task: PictureTask, every: Sequence[Wanted], direction: Direction
+    ) -> tuple[list[_Pursued], dict[Hashable, Job]]:
         """Compare with the store, and submit a job for what has to be tracked; the jobs at work, by track."""
-        saved = task.saved or Marks()
-        pending = task.pending(self._memory, self._clock())
         press = self._store.next_press()
         source = task.source(self._model_version)
         pursued: list[_Pursued] = []
         chases: list[Chase] = []
         jobs: dict[Hashable, Job] = {}
-        for wanted in find_wanted(task.project, task.task, saved.masks, pending, self._store):
+        for wanted in every:
             key = TrackKey(task.project, task.task, wanted.object_id)
             if not wanted.drawn:
                 pursued.append(_Pursued(key, wanted, None))
@@ -121,10 +124,11 @@ class PictureTracks:
     def _reply(self, task: PictureTask, one: _Pursued, job: Job | None) -> list[Item]:
         """An object's masks on all pictures: the human's as they are, the others as they were tracked."""
         track = self._store.track(one.key)
-        if one.revision is None or track is None or track.revision != one.revision:
-            # There is nothing to track from; or a newer press took over, which will answer.
-            texts = [f"not tracked: {NO_PROMPT}"] if one.revision is None else []
-            return _humans(task, one.wanted, texts)
+        if one.revision is None:
+            marks = sorted(one.wanted.saved.values(), key=lambda mark: mark.index)
+            return [named(mark, _noted(mark.raw, [f"not tracked: {NO_PROMPT}"])) for mark in marks]
+        if track is None or track.revision != one.revision:  # a newer press took over; it will answer
+            return _humans(task, one.wanted, [])
         texts = self._texts(track, job)
         items = _humans(task, one.wanted, texts)
         handed_out: dict[int, str] = {}
@@ -180,12 +184,12 @@ def _tracked(task: PictureTask, wanted: Wanted, seen: Observation, texts: Sequen
     """The region of a tracked mask; an empty one where the object is not, and Label Studio has a mask that it was
     handed out before; None where there is nothing to show."""
     saved = wanted.saved.get(seen.frame)
-    if seen.mask is None and saved is None:
-        return None
-    if seen.mask is None and saved is not None:
-        array = np.zeros(saved.size[::-1], bool)
-    elif seen.mask is not None:
+    if seen.mask is not None:
         array = seen.mask.array()
+    elif saved is not None:
+        array = np.zeros(saved.size[::-1], bool)
+    else:
+        return None
     return mask_region(
         wanted.object_id,
         seen.frame,

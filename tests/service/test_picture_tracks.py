@@ -233,6 +233,9 @@ def test_without_a_humans_mask_there_is_nothing_to_track_from(annotator: Annotat
     del annotator.regions[f"{name}-0"]
     annotator.track()
     assert len(annotator.service.tracker.calls) == 1
+    items = annotator.of(name)
+    assert sorted(items) == list(range(1, COUNT))
+    assert notes_of(items[4])[0].startswith("not tracked: no mask of it was clicked or painted by a human")
 
 
 def test_nothing_drawn_nothing_tracked(annotator: Annotator) -> None:
