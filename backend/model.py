@@ -14,11 +14,13 @@ from pydantic import SecretStr
 
 from backend import __version__
 from backend.errors import KeytrackError, LabelConfigError, PayloadError, StorageError
+from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.picture_config import PictureConfig, read_config
 from backend.labelstudio.regions import parse_regions
 from backend.prelabel.background import Background
+from backend.prelabel.delivery import Delivery
 from backend.prelabel.studio import make_client
 from backend.prelabel.webhooks import Webhooks
 from backend.service.engine import Choice, Engine, Tracker, WarmUp
@@ -92,11 +94,13 @@ class Keytrack:
         )
         self._video_protocol = VideoProtocol(self._jobs, self._readers, self._engine, model_version=self.model_version)
         self._pictures = Pictures(self._store, self._jobs, self._engine, model_version=self.model_version)
+        self._delivery = Delivery(self._store.parcels, self._jobs, self._client)
         self._background = Background(
             self._store,
             self._jobs,
             self._readers,
             self._engine,
+            self._delivery,
             model_version=self.model_version,
             keyframe_iou=settings.keyframe_iou,
             everything=settings.prelabel == "everything",
@@ -106,7 +110,7 @@ class Keytrack:
             self._jobs,
             consider=self._consider,
             leave=self._background.leave,
-            client=lambda project: make_client(settings, self._store.project(project)),
+            client=self._client,
         )
 
     def warm_up(self) -> None:
@@ -114,7 +118,9 @@ class Keytrack:
         self._jobs.submit("loading the models", WarmUp(self._engine))
 
     def resume(self) -> None:
-        """Take up the presses whose tracks were not complete when the service ended; whoever presses goes first."""
+        """Take up what was not done when the service ended: predictions to post, and presses whose tracks were not
+        complete; whoever presses goes first."""
+        self._delivery.resume()
         for kept in list(self._store.presses):
             tracks = [one for one in self._store.tracks(kept.project, kept.task) if one.demand.label == kept.label]
             if all(one.complete or one.problem is not None for one in tracks):
@@ -282,8 +288,10 @@ class Keytrack:
         }
 
     def _prelabel(self, task: Task, raw: object, project: str, config: VideoConfig) -> None:
-        client = partial(make_client, self._settings, self._store.project(project))
-        self._background.consider(project, task.id, raw, config, self._footage(task, config, project), client)
+        self._background.consider(project, task.id, raw, config, self._footage(task, config, project))
+
+    def _client(self, project: str) -> LabelStudioClient | None:
+        return make_client(self._settings, self._store.project(project))
 
     def _source(self, task: Task, label_config: str | None) -> str | None:
         try:

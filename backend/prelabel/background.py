@@ -10,19 +10,20 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from backend.errors import KeytrackError, PayloadError, UnavailableError
-from backend.labelstudio.client import LabelStudioClient
+from backend.errors import PayloadError, StorageError, UnavailableError
 from backend.labelstudio.config import VideoConfig
+from backend.prelabel.delivery import Delivery
 from backend.prelabel.keeping import keep
+from backend.prelabel.later import Alarm, call_later
 from backend.prelabel.one_video import OneVideo
 from backend.prelabel.passing import is_passing
 from backend.prelabel.plan import Everything, Left, plan_task
 from backend.prelabel.prediction import Prediction
-from backend.prelabel.studio import number_of, post
 from backend.prelabel.waiting import Order, Waiting, key_of, pack, unpack
 from backend.service.engine import Engine
 from backend.service.interactive import Footage
 from backend.service.jobs import Job, Jobs
+from backend.service.parcels import Parcel
 from backend.service.readers import Readers
 from backend.service.store import Store
 
@@ -38,13 +39,6 @@ FIRST_WAIT = 30.0
 LONGEST_WAIT = 3600.0
 
 
-def call_later(seconds: float, function: Callable[[], None]) -> None:
-    """Call a function after a while, on a thread that nobody waits for."""
-    timer = threading.Timer(seconds, function)
-    timer.daemon = True
-    timer.start()
-
-
 class Background:
     """One task after the other is tracked without a press, stored, and posted to Label Studio.
 
@@ -56,11 +50,12 @@ class Background:
         jobs: does the work.
         readers: open videos.
         engine: the models.
+        delivery: posts what was found.
         model_version: theirs.
         keyframe_iou: how well the interpolated boxes meet the tracked ones.
         everything: whether tasks without boxes are tracked too.
         clock: in seconds.
-        alarm: calls a function after so many seconds, on a thread of its own.
+        alarm: see :data:`backend.prelabel.later.Alarm`.
     """
 
     def __init__(
@@ -69,12 +64,13 @@ class Background:
         jobs: Jobs,
         readers: Readers,
         engine: Engine,
+        delivery: Delivery,
         *,
         model_version: str,
         keyframe_iou: float,
         everything: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        alarm: Callable[[float, Callable[[], None]], None] = call_later,
+        alarm: Alarm = call_later,
     ) -> None:
         self._everything: Everything = "without boxes" if everything else "never"
         self._store = store
@@ -90,7 +86,7 @@ class Background:
         self._waiting = Waiting(MOST_WAITING, MOST_WAITING_BYTES)
         self._tracking: Hashable | None = None
         self._leaving = False  # the one that is being tracked
-        self._posting: set[Hashable] = set()
+        self._delivery = delivery
         self._said: OrderedDict[Hashable, str] = OrderedDict()
         self._tried: OrderedDict[Hashable, str] = OrderedDict()
 
@@ -100,7 +96,8 @@ class Background:
         with self._lock:
             found = self._waiting.get(key)
             waiting = found is not None and found[0] <= self._clock()
-            return waiting or key == self._tracking or key in self._posting
+            tracked = key == self._tracking
+        return waiting or tracked or self._delivery.sending(project, task)
 
     def consider(
         self,
@@ -109,7 +106,6 @@ class Background:
         raw: object,
         config: VideoConfig,
         footage: Footage,
-        client: Callable[[], LabelStudioClient | None],
     ) -> None:
         """Track a task if there is something to track it by, and that was not done before; returns at once.
 
@@ -119,7 +115,6 @@ class Background:
             raw: the task as Label Studio sent it.
             config: the project's.
             footage: the task's video.
-            client: makes a client, to post with.
         """
         try:
             plan = plan_task(raw, config, self._model_version, everything=self._everything)
@@ -138,7 +133,7 @@ class Background:
             self._say(key, f"{name}: failed {_times(again[1].failures)}, and is tried again by itself")
         elif tried:
             self._say(key, f"{name}: not tracked again: it was tried by {plan} since this service started")
-        elif self._enqueue(Order(project, task, pack(plan), fingerprint, config, footage, client)):
+        elif self._enqueue(Order(project, task, pack(plan), fingerprint, config, footage)):
             self._say(key, f"{name}: is tracked by {plan}")
             self._next()
         else:
@@ -230,20 +225,15 @@ class Background:
 
     def _tracked(self, order: Order, prediction: Prediction | None) -> None:
         """A task was tracked, or not; what was found is posted beside the next one."""
+        if prediction is not None:
+            version, score, result = prediction.model_version, prediction.score, prediction.result
+            try:
+                self._delivery.send(Parcel(order.project, order.task, version, score, result))
+            except StorageError as error:
+                self._say(order.key, f"{order}: tracked, and not posted: {error}; Retrieve Predictions brings it")
         with self._lock:
             self._tracking = None
-            if prediction is not None:
-                self._posting.add(order.key)
-        if prediction is not None:
-            try:
-                self._jobs.submit(f"post {order}", _Posting(order, prediction, self), idle=True)
-            except UnavailableError:
-                self._posted(order)
         self._next()
-
-    def _posted(self, order: Order) -> None:
-        with self._lock:
-            self._posting.discard(order.key)
 
 
 class _Tracking:
@@ -297,43 +287,6 @@ class _Tracking:
             raise
         finally:
             back._tracked(order, found)
-
-
-class _Posting:
-    """The work of posting: all of it beside the worker."""
-
-    def __init__(self, order: Order, prediction: Prediction, background: Background) -> None:
-        self._order = order
-        self._prediction = prediction
-        self._background = background
-
-    def prepare(self, job: Job) -> None:
-        """Post, and say what came of it. Where it cannot be posted it is handed out when Label Studio asks again."""
-        try:
-            logger.info("%s: %s", self._order, self._post())
-        except KeytrackError as error:
-            logger.warning("%s: tracked, and not posted: %s; Retrieve Predictions brings it", self._order, error)
-        finally:
-            self._background._posted(self._order)
-
-    def _post(self) -> str:
-        client = self._order.client()
-        if client is None:
-            return (
-                "tracked, and not posted: no token is known; Retrieve Predictions brings it, or set "
-                "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
-            )
-        try:
-            posted = post(client, number_of(self._order.task), self._prediction)
-        finally:
-            client.close()
-        count = len(self._prediction.regions)
-        text = f"{count} track{'s' * (count != 1)}"
-        return f"{text} posted" if posted else f"{text} not posted: it has a prediction meanwhile"
-
-    def steps(self, job: Job) -> Iterator[None]:
-        """Nothing is left to do."""
-        return iter(())
 
 
 def _times(count: int) -> str:

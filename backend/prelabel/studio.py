@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 
 from backend.errors import LabelStudioError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.payload import Incoming, Text, parse
-from backend.prelabel.prediction import Prediction
 from backend.service.records import Project
 from backend.settings import Settings
+
+
+class Posted(Protocol):
+    """What is posted: a prediction."""
+
+    @property
+    def model_version(self) -> str:
+        """Under which Label Studio keeps it."""
+
+    def body(self, task: int) -> dict[str, Any]:
+        """What is sent."""
 
 
 class _WithResult(Incoming):
@@ -105,7 +115,7 @@ def shown_regions(task: object) -> set[str]:
     return set().union(*(one.regions for one in found))
 
 
-def post(client: LabelStudioClient, task: int, prediction: Prediction, *, again: bool = False) -> bool:
+def post(client: LabelStudioClient, task: int, prediction: Posted, *, again: bool = False) -> bool:
     """Give a task its prediction, if it has none of this version. To be called again where an answer got lost: what was
     posted then is known by its regions, whose ids are new each time.
 
@@ -121,13 +131,14 @@ def post(client: LabelStudioClient, task: int, prediction: Prediction, *, again:
     Raises:
         LabelStudioError: Label Studio cannot be reached, or refuses.
     """
-    regions = {region.id for region in prediction.regions}
+    body = prediction.body(task)
+    regions = {item["id"] for item in body["result"]}
     there = predictions_of(client, task, prediction.model_version)
     posted = next((item for item in there if item.regions == regions), None)
     if posted is None:
         if there and not again:
             return False
-        client.post("/api/predictions", prediction.body(task))
+        client.post("/api/predictions", body)
     for item in there if again else ():
         if item is not posted:
             client.delete(f"/api/predictions/{item.id}")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pickle
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig
 from backend.prelabel.plan import Plan
 from backend.service.interactive import Footage
@@ -21,7 +20,6 @@ class Order:
     Attributes:
         packed: its plan; the boxes of a detector on every frame are megabytes, and a tenth of that packed.
         fingerprint: tells the same task by the same plan again.
-        client: makes a client of its Label Studio, None where no token is known.
         failures: how often it was tried in vain.
     """
 
@@ -31,7 +29,6 @@ class Order:
     fingerprint: str
     config: VideoConfig
     footage: Footage
-    client: Callable[[], LabelStudioClient | None]
     failures: int = 0
 
     @property

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from types import MappingProxyType
 
-VERSION = 3
+VERSION = 4
 
 _TABLES = """
 CREATE TABLE projects (
@@ -49,6 +49,13 @@ ALTER TABLE emissions ADD COLUMN closed TEXT NOT NULL DEFAULT '[]';
 CREATE TABLE presses (
     project TEXT NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (project, task, label)
+);
+""",
+        # Predictions that Label Studio has not been given yet.
+        3: """
+CREATE TABLE parcels (
+    project TEXT NOT NULL, task TEXT NOT NULL, model_version TEXT NOT NULL, score REAL NOT NULL, result TEXT NOT NULL,
+    PRIMARY KEY (project, task)
 );
 """,
     }

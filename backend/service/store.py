@@ -16,6 +16,7 @@ from typing import Any
 
 from backend.service.database import Database
 from backend.service.observations import Observations, exchange, insert, values_of
+from backend.service.parcels import Parcels
 from backend.service.presses import Presses
 from backend.service.records import (
     FIRST_REVISION,
@@ -50,6 +51,7 @@ class Store:
         self._database = Database(path)
         self._observations = Observations(self._database)
         self.presses = Presses(self._database)
+        self.parcels = Parcels(self._database)
 
     @contextmanager
     def _flushed_transaction(self) -> Iterator[sqlite3.Connection]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.prelabel import background
+from backend.prelabel import background, delivery
 from backend.tracks import Detection
 from support.fake_studio import FakeStudio
 from support.fake_tracker import PATIENCE, FakeTracker
@@ -40,8 +40,10 @@ MAN = region("man", keyframe(3, 100, 60, 20, 40, enabled=False), label="Person",
 @pytest.fixture(autouse=True)
 def decisions(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What was said of tasks."""
-    caplog.set_level(logging.INFO, background.logger.name)
-    return lambda: [one.getMessage() for one in caplog.records if one.name == background.logger.name]
+    names = background.logger.name, delivery.logger.name
+    for name in names:
+        caplog.set_level(logging.INFO, name)
+    return lambda: [one.getMessage() for one in caplog.records if one.name in names]
 
 
 def found_by(model: str, *regions: Item) -> list[Item]:

@@ -13,7 +13,7 @@ FOOTAGE = Footage("clip.mp4", lambda: Path("clip.mp4"), 10.0)
 
 
 def order(task: str, size: int = 1) -> Order:
-    return Order("1", task, b"x" * size, "print", CONFIG, FOOTAGE, lambda: None)
+    return Order("1", task, b"x" * size, "print", CONFIG, FOOTAGE)
 
 
 def taken(waiting: Waiting, now: float) -> str | None:

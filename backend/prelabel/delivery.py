@@ -1,0 +1,153 @@
+"""Predictions are given to Label Studio: each once, however often it takes, and over restarts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from backend.errors import KeytrackError, UnavailableError
+from backend.labelstudio.client import LabelStudioClient
+from backend.prelabel.later import Alarm, call_later
+from backend.prelabel.passing import is_passing
+from backend.prelabel.studio import number_of, post
+from backend.service.jobs import Job, Jobs
+from backend.service.parcels import Parcel, Parcels
+
+logger = logging.getLogger(__name__)
+
+# Seconds after which what failed and may pass is tried again: doubled each time, up to the longest.
+FIRST_WAIT = 10.0
+LONGEST_WAIT = 1800.0
+
+Address = tuple[str, str]
+
+
+class Delivery:
+    """One parcel after the other is posted. What Label Studio cannot take now is tried again, what it refuses is not:
+    then the tracks are handed out when it asks for them.
+
+    Args:
+        parcels: that wait.
+        jobs: on which posting is done, beside the worker.
+        client: makes a client of a project's Label Studio; None where no token is known.
+        clock: in seconds.
+        alarm: see :data:`backend.prelabel.later.Alarm`.
+    """
+
+    def __init__(
+        self,
+        parcels: Parcels,
+        jobs: Jobs,
+        client: Callable[[str], LabelStudioClient | None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        alarm: Alarm = call_later,
+    ) -> None:
+        self._parcels = parcels
+        self._jobs = jobs
+        self._client = client
+        self._clock = clock
+        self._alarm = alarm
+        self._lock = threading.Lock()
+        # When the turn of each is, and how often it failed.
+        self._due: dict[Address, tuple[float, int]] = {}
+        self._sending: Address | None = None
+
+    def sending(self, project: str, task: str) -> bool:
+        """Whether a task's parcel is on its way, or is the next to be; not while it waits for another try."""
+        with self._lock:
+            due = self._due.get((project, task))
+            return self._sending == (project, task) or (due is not None and due[0] <= self._clock())
+
+    def send(self, parcel: Parcel) -> None:
+        """Keep a parcel, and post it as soon as can be.
+
+        Raises:
+            StorageError: it cannot be kept.
+        """
+        self._parcels.put(parcel)
+        with self._lock:
+            self._due[parcel.address] = self._clock(), 0
+        self._next()
+
+    def resume(self) -> None:
+        """Go on with what was not posted when the service ended."""
+        with self._lock:
+            for address in self._parcels.addresses():
+                self._due.setdefault(address, (self._clock(), 0))
+        self._next()
+
+    def _next(self) -> None:
+        with self._lock:
+            if self._sending is not None or not self._due:
+                return
+            address, (due, _) = min(self._due.items(), key=lambda item: item[1][0])
+            wait = due - self._clock()
+            if wait <= 0:
+                self._sending = address
+        if wait > 0:
+            self._alarm(wait, self._next)
+            return
+        try:
+            self._jobs.submit("post task {1} of project {0}".format(*address), _Posting(address, self), idle=True)
+        except UnavailableError:  # the service is stopping; the next one goes on
+            with self._lock:
+                self._sending = None
+
+    def _post(self, address: Address) -> None:
+        """One try, and what comes of it."""
+        again: float | None = None
+        with self._lock:
+            _, failures = self._due.pop(address, (0.0, 0))
+        try:
+            parcel = self._parcels.get(*address)
+            if parcel is not None:
+                try:
+                    logger.info("%s: %s", parcel, self._given(parcel))
+                    self._parcels.drop(parcel)
+                except KeytrackError as error:
+                    if is_passing(error):
+                        again = min(FIRST_WAIT * 2**failures, LONGEST_WAIT)
+                        logger.warning("%s: tracked, and not posted yet: %s; tried again in %g s", parcel, error, again)
+                    else:
+                        logger.warning("%s: tracked, and not posted: %s; Retrieve Predictions brings it", parcel, error)
+                        self._parcels.drop(parcel)
+        finally:
+            with self._lock:
+                self._sending = None
+                if again is not None:
+                    self._due.setdefault(address, (self._clock() + again, failures + 1))
+            self._next()
+
+    def _given(self, parcel: Parcel) -> str:
+        client = self._client(parcel.project)
+        if client is None:
+            return (
+                "tracked, and not posted: no token is known; Retrieve Predictions brings it, or set "
+                "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
+            )
+        try:
+            posted = post(client, number_of(parcel.task), parcel)
+        finally:
+            client.close()
+        count = len({item["id"] for item in parcel.result})
+        text = f"{count} track{'s' * (count != 1)}"
+        return f"{text} posted" if posted else f"{text} not posted: it has a prediction meanwhile"
+
+
+class _Posting:
+    """The work of one try: all of it beside the worker."""
+
+    def __init__(self, address: Address, delivery: Delivery) -> None:
+        self._address = address
+        self._delivery = delivery
+
+    def prepare(self, job: Job) -> None:
+        """Try."""
+        self._delivery._post(self._address)
+
+    def steps(self, job: Job) -> Iterator[None]:
+        """Nothing is left to do."""
+        return iter(())
