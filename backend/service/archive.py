@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ from typing import Any
 
 from backend.errors import SettingsError
 from backend.export.kept_masks import KeptTrack
+from backend.labelstudio.media_folder import media_parts, media_stem
 from backend.service import schema
 from backend.service.records import Item, TrackKey
 from backend.tracks import Box, Mask
+
+_PICTURES = re.compile(r"\d+ pictures [0-9a-f]{64}")  # see backend.service.picture_task
 
 BLOCK = 32
 """Masks that are read at a time."""
@@ -31,7 +35,7 @@ class Entry:
         id: the store's.
         key: which track.
         label: its class.
-        video: the task's value that named the video.
+        video: the task's value that named the video, or what tells its pictures from others.
         frame_rate: by which Label Studio counts; None is its default.
         direction: in which it is tracked.
         drawn: the Label Studio frames that a human drew.
@@ -52,6 +56,18 @@ class Entry:
     revision: int
     problem: str | None
     complete: bool
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it is a track over a task's pictures, of no video."""
+        return _PICTURES.fullmatch(self.video) is not None
+
+    @property
+    def title(self) -> str:
+        """What was tracked, as its owner knows it: the video's file without its address, which may hold a signature."""
+        if self.of_pictures:
+            return self.video.rpartition(" ")[0]
+        return f"{media_stem(self.video) or 'video'}{Path(next(reversed(media_parts(self.video)), '')).suffix}"
 
 
 class Archive:
@@ -201,7 +217,7 @@ class Snapshot:
         if entry is None:
             return None
         results = self.results(entry)
-        items = results[0]["value"]["sequence"] if results else None
+        items = results[0]["value"]["sequence"] if results and not entry.of_pictures else None
         return KeptTrack(entry.video, items, self.masks(entry))
 
 

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from backend.export.colours import bright_colours
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
-from backend.labelstudio.media_folder import media_parts, media_stem
 from backend.memory import device_bytes, resident_bytes
 from backend.service.archive import Archive, Entry, Snapshot
 from backend.service.engine import Choice, Engine
 from backend.service.jobs import Job, Jobs
+from backend.service.picture_work import PictureWork
 from backend.service.records import TrackKey
 from backend.service.store import DATABASE, Store
 from backend.service.thumbnails import Thumbnails, pictured
@@ -65,9 +65,10 @@ class TaskCard:
 
     Attributes:
         project, task: Label Studio's.
-        video: its file's name.
+        video: its file's name, or how many pictures there are.
         link: the task in Label Studio; empty where its address is not known.
         tracks: in the order in which they were first asked for.
+        files: whether they can be downloaded.
         complete: whether all tracks are.
         picture: what tells its picture from earlier ones; None where there is none.
     """
@@ -77,6 +78,7 @@ class TaskCard:
     video: str
     link: str
     tracks: Sequence[TrackRow]
+    files: bool
     complete: bool
     picture: str | None
 
@@ -161,7 +163,7 @@ class Overview:
                     "state": self._state(entry),
                     "frames": store.count_frames(entry),
                     "revision": entry.revision,
-                    "video": _file_name(entry.video),
+                    "video": entry.title,
                     "problem": entry.problem,
                 }
                 for entry in store.entries(project, task, tasks=tasks)
@@ -176,13 +178,15 @@ class Overview:
         }
         has_picture = bool(shown) and self._at_hand(key.project, shown[0].video) is not None
         latest = max(entries, key=lambda entry: entry.pressed)
+        complete = all(entry.complete for entry in entries)
         return TaskCard(
             project=key.project,
             task=key.task,
-            video=_file_name(latest.video),
+            video=latest.title,
             link=_link(store.hostname(key.project), key),
             tracks=[self._row(store, entry, colours.get(entry.key.region)) for entry in entries],
-            complete=all(entry.complete for entry in entries),
+            files=complete and not latest.of_pictures,
+            complete=complete,
             picture="-".join(str(one.id) + "." + str(one.revision) for one in shown) if has_picture else None,
         )
 
@@ -232,10 +236,12 @@ class Overview:
 
 def _progress(store: Snapshot, entry: Entry, job: Job | None) -> Progress:
     """A track's, as far as it is stored; a correction's total is not known, as it ends where it meets the old track."""
-    timeline = job.work.timeline if job is not None and isinstance(job.work, TrackingWork) else None
+    timeline = job.work.timeline if job is not None and isinstance(job.work, TrackingWork | PictureWork) else None
     done = store.count_frames(entry)
     if timeline is None or not entry.drawn or store.is_correction(entry):
         return Progress(done, None)
+    if entry.of_pictures:
+        return Progress(done, timeline.clock.frame_count if entry.direction == "both" else None)
     first = timeline.clock.index(min(entry.drawn)) if entry.direction == "forward" else 0
     last = timeline.clock.index(max(entry.drawn)) if entry.direction == "backward" else timeline.shown[-1]
     return Progress(min(done, last - first + 1), last - first + 1)
@@ -244,11 +250,6 @@ def _progress(store: Snapshot, entry: Entry, job: Job | None) -> Progress:
 def _stage(job: Job) -> str:
     stage = getattr(job.work, "stage", None)  # not every work has several
     return stage or {"preparing": "getting ready", "running": "at work"}.get(job.status, "waiting for its turn")
-
-
-def _file_name(video: str) -> str:
-    """The video's file as its owner knew it, without the address, which may hold a signature."""
-    return f"{media_stem(video) or 'video'}{Path(next(reversed(media_parts(video)), '')).suffix}"
 
 
 def _link(hostname: str, key: TrackKey) -> str:

@@ -22,7 +22,6 @@ from backend.export.reading import Choices, LabelledTask, Reading
 from backend.export.studio_tasks import read_tasks
 from backend.export.writing import Options, make_directory
 from backend.labelstudio.exported import Labelling, Task
-from backend.labelstudio.regions import RECTANGLE
 from backend.labelstudio.results import parse_results
 from backend.service.archive import Archive, Entry, Snapshot
 from backend.service.records import TrackKey
@@ -193,12 +192,12 @@ class TrackFiles:
     ) -> Dataset | None:
         """The tracks as if Label Studio had exported them, with their masks."""
         key, video = entries[0].key, entries[0].video
-        results = [store.results(entry)[0] for entry in entries]
-        if any(result.get("type") != RECTANGLE for result in results):
+        if entries[0].of_pictures:
             raise NotKeptError(
-                f"task {key.task} of project {key.project} has no boxes on a video: its masks are Label Studio's; "
+                f"task {key.task} of project {key.project} has pictures and no video: its masks are in Label Studio; "
                 "export its project"
             )
+        results = [store.results(entry)[0] for entry in entries]
         task = Task(
             id=key.task,
             project=key.project,

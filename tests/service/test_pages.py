@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -189,6 +190,27 @@ def test_tokens_and_signatures_are_not_shown(service: Service) -> None:
     for reply in (service.client.get("/", headers=BROWSER), service.client.get("/tracks")):
         assert "film.mp4" in reply.get_data(as_text=True)
         assert "s3cret" not in reply.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("video", "title", "files"),
+    [
+        ("/data/upload/1/0a1b2c3d-a%20street.mp4", "a street.mp4", True),
+        ("/data/local-files/?d=videos/street.mp4", "street.mp4", True),
+        ("https://media.example.org/", "video", True),
+        (f"30 pictures {'0f' * 32}", "30 pictures", False),
+    ],
+)
+def test_what_was_tracked_is_called_as_its_owner_calls_it(
+    service: Service, video: str, title: str, files: bool
+) -> None:
+    service.press_one(region("a", DRAWN))
+    with sqlite3.connect(service.settings.data_dir / DATABASE) as db:
+        db.execute("UPDATE tracks SET source = ?", (json.dumps([video, 10, "m"]),))
+    found = page(service)
+    assert f"Tracks no picture {title} task 1" in str(found)
+    assert ("/tracks/1/1/davis.zip" in found.addresses) == files
+    assert service.client.get("/tracks").get_json()["tracks"][0]["video"] == title
 
 
 def test_the_page_answers_while_a_track_is_stuck_and_while_models_are_loaded(start: Start) -> None:

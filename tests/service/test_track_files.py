@@ -259,6 +259,15 @@ def test_a_video_that_is_gone_is_told(service: Service) -> None:
     assert leftovers(service) == []
 
 
+def test_masks_of_pictures_are_label_studios(service: Service) -> None:
+    service.press_one(region("a", DRAWN))
+    with service.keytrack._store._database.transaction() as db:
+        db.execute("UPDATE tracks SET source = ?", (json.dumps([f"30 pictures {'0f' * 32}", 10, "m"]),))
+    status, code, message = refused(service, "davis.zip")
+    assert (status, code) == (404, "not-kept")
+    assert "has pictures and no video" in message
+
+
 def test_an_option_that_is_none_is_refused(service: Service) -> None:
     assert refused(service, "davis.zip", "?unfinished=maybe")[:2] == (400, "bad-payload")
 
