@@ -18,6 +18,7 @@ from backend.service.store import DATABASE
 from support.clips import coded_frames, make_clip
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import DRAWN, FPS, FRAMES, Background, Service, advance, finish, keyframe, moved, region
+from support.slides import COUNT, Annotator, write_slides
 
 Start = Callable[..., Service]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -211,6 +212,21 @@ def test_what_was_tracked_is_called_as_its_owner_calls_it(
     assert f"Tracks no picture {title} task 1" in str(found)
     assert ("/tracks/1/1/davis.zip" in found.addresses) == files
     assert service.client.get("/tracks").get_json()["tracks"][0]["video"] == title
+
+
+def test_tracks_over_pictures_are_shown_without_files(service: Service) -> None:
+    assert service.settings.media_root is not None
+    write_slides(service.settings.media_root)
+    annotator = Annotator(service)
+    annotator.box(2, (40, 30, 80, 60), "Car")
+    annotator.accept()
+    annotator.track(2)
+    found = page(service)
+    assert f"no picture {COUNT} pictures task 1 of project 1 Car" in str(found)
+    assert "complete tracked 3-12" in str(found)
+    assert not any("davis.zip" in address for address in found.addresses)
+    reply = service.client.get("/tracks/1/1/davis.zip")
+    assert (reply.status_code, reply.get_json()["error"]["code"]) == (404, "not-kept")
 
 
 def test_the_page_answers_while_a_track_is_stuck_and_while_models_are_loaded(start: Start) -> None:
