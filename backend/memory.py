@@ -12,6 +12,11 @@ def resident_bytes() -> int:
     return _status("VmRSS") or peak_bytes()
 
 
+def resident_bytes_of(process: int) -> int | None:
+    """What another process of ours holds in memory now; None where the system does not say, or it is gone."""
+    return _status("VmRSS", process)
+
+
 def peak_bytes() -> int:
     """The most that this process has held in memory; 0 where the system does not say."""
     # The high-water mark of getrusage includes that of the process which started this one.
@@ -34,10 +39,10 @@ def device_bytes(device: str) -> tuple[int, int] | None:
     return torch.cuda.memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
 
 
-def _status(field: str) -> int | None:
-    """Bytes of a field of Linux's /proc/self/status."""
+def _status(field: str, process: int | str = "self") -> int | None:
+    """Bytes of a field of Linux's /proc/PROCESS/status."""
     with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):
                 return 1024 * int(line.split()[1])
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from backend import __version__
-from backend.cli import benchmark_xmem
+from backend.cli import benchmark_load, benchmark_xmem
 from backend.cli.options import CHOICE, add_settings, settings_from
 from backend.errors import OutputError, SettingsError
 from backend.evaluation.benchmark_cases import MOST_OBJECTS, RESOLUTIONS, make_cases
@@ -79,6 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=benchmark_xmem.MODES,
         help="with --xmem-forms, time this as well (repeatable): compile for torch.compile, graphs for CUDA graphs",
     )
+    benchmark_load.configure(parser)
     parser.add_argument("--force", action="store_true", help="replace an earlier benchmark's files")
     add_settings(parser, "data_dir", "weights_dir", *CHOICE, "threads", "keyframe_iou", "embedding_cache_bytes")
 
@@ -94,6 +95,11 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_from(args)
     plan = _plan(args)
+    if args.load:
+        return benchmark_load.run(args, settings, _places(args.out, benchmark_load.NAME, force=args.force))
+    for name in benchmark_load.OWN:
+        if getattr(args, name) is not None:
+            raise SettingsError(f"--{name}: there is none without --load; add that, or leave it out")
     if args.xmem_forms:
         return _xmem_forms(args, settings, plan)
     if args.timed_modes:

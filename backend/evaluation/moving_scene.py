@@ -22,7 +22,7 @@ FPS = 30.0
 _COVERS = 0.5
 _MOVES = 0.4
 # Frames for one round.
-_PERIOD = 75
+PERIOD = 75
 # By how much the background moves, in pictures a frame: a slow pan.
 _PAN = 1 / 900
 _NOISE = 3.0
@@ -88,7 +88,7 @@ class MovingScene:
         cell = (14 + 11 * number) % MOST
         row, column = divmod(cell, COLUMNS)
         width, height = self.width / COLUMNS, self.height / ROWS
-        angle = 2 * math.pi * (frame / _PERIOD + 0.37 * number) * (1 if number % 2 else -1)
+        angle = 2 * math.pi * (frame / PERIOD + 0.37 * number) * (1 if number % 2 else -1)
         x = (column + 0.5 + _MOVES / 2 * math.cos(angle)) * width
         y = (row + 0.5 + _MOVES / 2 * math.sin(angle)) * height
         return x, y, _COVERS / 2 * width, _COVERS / 2 * height
