@@ -176,14 +176,15 @@ class Overview:
             one.key.region: "#{:02x}{:02x}{:02x}".format(*colour)
             for one, colour in zip(shown, bright_colours(len(shown)), strict=True)
         }
-        has_picture = bool(shown) and self._at_hand(key.project, shown[0].video) is not None
+        hostname = store.hostname(key.project)
+        has_picture = bool(shown) and self._at_hand(hostname, shown[0].video) is not None
         latest = max(entries, key=lambda entry: entry.pressed)
         complete = all(entry.complete for entry in entries)
         return TaskCard(
             project=key.project,
             task=key.task,
             video=latest.title,
-            link=_link(store.hostname(key.project), key),
+            link=_link(hostname, key),
             tracks=[self._row(store, entry, colours.get(entry.key.region)) for entry in entries],
             files=complete and not latest.of_pictures,
             complete=complete,
@@ -221,17 +222,17 @@ class Overview:
     def _is_busy(self, key: TrackKey) -> bool:
         return self._jobs.owner(key) is not None
 
+    def _at_hand(self, hostname: str, video: str) -> Path | None:
+        return self._media.at_hand(video, LabelStudioAccess(hostname) if hostname else None)
+
     def _fetch(self, project: str, video: str) -> Path:
-        return self._at_hand(project, video) or self._media.resolve(video, self._access(project))
-
-    def _at_hand(self, project: str, video: str) -> Path | None:
-        return self._media.at_hand(video, self._access(project))
-
-    def _access(self, project: str) -> LabelStudioAccess | None:
         known = self._store.project(project)
         if known is None or not known.hostname:
-            return None
-        return LabelStudioAccess(known.hostname, SecretStr(known.token) if known.token else None)
+            return self._media.resolve(video)
+        token = SecretStr(known.token) if known.token else None
+        return self._at_hand(known.hostname, video) or self._media.resolve(
+            video, LabelStudioAccess(known.hostname, token)
+        )
 
 
 def _progress(store: Snapshot, entry: Entry, job: Job | None) -> Progress:

@@ -53,7 +53,8 @@ def pages(overview: Overview, health: Callable[[], dict[str, Any]]) -> Blueprint
         response.headers.set("Content-Disposition", "attachment", filename=made.name)
         response.headers["Cache-Control"] = "no-store"
         for note in made.notes:
-            response.headers.add("X-Keytrack-Note", note.encode("ascii", "replace").decode("ascii"))
+            plain = " ".join(note.split()).encode("ascii", "replace").decode("ascii")
+            response.headers.add("X-Keytrack-Note", plain)
         return response
 
     routes.register_error_handler(NotKeptError, lambda error: _error(404, error))

@@ -31,7 +31,8 @@ class Thumbnails:
 
     Args:
         archive: the tracks.
-        find: the video's file for a project and the task's value, None where it is not on this disk.
+        find: the video's file by the address of its Label Studio, empty where that is not known, and the task's value;
+            None where it is not on this disk.
     """
 
     def __init__(self, archive: Archive, find: Callable[[str, str], Path | None]) -> None:
@@ -55,7 +56,7 @@ class Thumbnails:
                 return self._kept[key]
             boxes = [store.boxes(entry) for entry in entries]
             frame = _fullest(boxes)
-            path = self._find(project, entries[0].video) if entries else None
+            path = self._find(store.hostname(project), entries[0].video) if entries else None
             if frame is None or path is None:
                 raise NotKeptError(f"there is no picture of task {task} of project {project}")
             shown = [

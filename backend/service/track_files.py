@@ -17,6 +17,7 @@ from backend.errors import MediaError, NotKeptError, UnavailableError, Unfinishe
 from backend.export.dataset import Dataset
 from backend.export.formats import FORMATS
 from backend.export.media import Media
+from backend.export.names import file_names
 from backend.export.notes import Notes
 from backend.export.reading import Choices, LabelledTask, Reading
 from backend.export.studio_tasks import read_tasks
@@ -184,7 +185,7 @@ class TrackFiles:
                 raise UnavailableError("the service is stopping; ask again once it is back")
             chunks = zipped(directory) if chosen.file is None else _read(next(directory.glob(chosen.file)))
             undo.pop_all()
-        name = f"project-{key.project}-task-{key.task}-{kind}"
+        (name,) = file_names([f"project-{key.project}-task-{key.task}-{kind}"])
         return TrackFile(name, chosen.mimetype, chunks, directory, list(notes.lines()))
 
     def _dataset(

@@ -181,12 +181,15 @@ def test_what_was_corrected_has_its_new_masks(service: Service) -> None:
 
 
 def test_frames_whose_masks_are_missing_are_left_out_and_told(service: Service) -> None:
-    service.press_one(region("a", DRAWN))
+    service.press_one(region("a\nb", DRAWN, label="Straße"))
     with service.keytrack._store._database.transaction() as db:
         db.execute("UPDATE observations SET counts = NULL, height = NULL, width = NULL WHERE frame = 7")
     reply = get(service, "davis.zip")
     assert sorted(number_maps(unzipped(reply))) == [frame for frame in range(FRAMES) if frame != 7]
-    assert "1 frame left out: a box has no mask there (task 1)" in reply.headers.getlist("X-Keytrack-Note")
+    assert reply.headers.getlist("X-Keytrack-Note") == [
+        "no mask on 1 frame, the first is Label Studio's frame 8 (Stra?e a b of task 1)",
+        "1 frame left out: a box has no mask there (task 1)",
+    ]
     assert len(get(service, "mot.txt").get_data().splitlines()) == FRAMES
 
 
