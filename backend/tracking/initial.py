@@ -23,7 +23,7 @@ _FILLS_BOX = 0.5
 _LARGER = 0.1
 # What memory learns for good of a box is a mask that fits it as well.
 LEARNT = 0.6
-# A mask of more than this of the frame is the background.
+# A mask of more than this of the frame is the background, as is one that reaches from side to side, like a road.
 _BACKGROUND = 0.5
 
 _NOTHING: Mapping[str, Recalled] = MappingProxyType({})
@@ -136,4 +136,5 @@ def _fitness(mask: BoolArray, prompt: Prompt) -> float:
     if prompt.box is not None:
         tight = Mask.from_array(mask).box
         return _FILLS_BOX * box_iou(tight, prompt.box) if tight is not None else -np.inf
-    return _LARGER * float(np.log(share)) - (1 if share > _BACKGROUND else 0)
+    background = share > _BACKGROUND or mask[:, [0, -1]].any(0).all() or mask[[0, -1]].any(1).all()
+    return _LARGER * float(np.log(share)) - (1 if background else 0)

@@ -94,6 +94,14 @@ def test_a_click_wants_the_whole_and_not_the_background() -> None:
     assert score == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize("road", [(0.0, 8.0, 64.0, 28.0), (12.0, 0.0, 36.0, 48.0)])
+def test_a_click_does_not_want_what_reaches_from_side_to_side(road: Box) -> None:
+    one_side = (8.0, 6.0, 24.0, 48.0)
+    offers = [(PART, 0.9), (road, 0.9), (one_side, 0.85)]
+    mask, _ = chosen(offers, (PART, 0.9), Prompt("a", 0, points=(Point(20, 10),)))
+    assert np.array_equal(mask, box_mask(one_side))
+
+
 def test_a_click_takes_a_part_where_the_whole_is_doubtful() -> None:
     mask, _ = chosen([(PART, 0.95), (WHOLE, 0.3), (ALL, 0.2)], (WHOLE, 1.0), Prompt("a", 0, points=(Point(11, 11),)))
     assert np.array_equal(mask, box_mask(PART))
