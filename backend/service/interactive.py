@@ -251,7 +251,9 @@ def _recognised(
             known |= {frame} if same[1] else set()
             closed |= {frame} if same[2] else set()
         elif there:
-            handed_out.append(there[0][0])
+            latest, _, shut = there[0]
+            handed_out.append(latest)
+            closed |= {frame} if shut and not item["enabled"] else set()  # its box was drawn anew, no more
     return handed_out, frozenset(known), frozenset(closed)
 
 

@@ -32,6 +32,8 @@ from support.service import (
 
 Start = Callable[..., Service]
 
+AWAY = {"x": 10.0, "y": 10.0, "width": 20.0, "height": 20.0}
+
 
 def without(item: Item, *frames: int) -> Item:
     """The region without some of its keyframes, as an annotator deletes them."""
@@ -151,6 +153,17 @@ def test_switching_a_keyframe_off_and_on_tracks_what_follows_and_no_more(service
         assert {prompt.frame: prompt.ends for prompt in call.prompts} == {9: ends, 29: False}
         assert (call.before["a"].changed, call.before["a"].switched) == (set(), {9})
         assert set(call.frames) <= set(range(10, 29))
+
+
+def test_an_end_whose_box_is_drawn_anew_stays_the_end(service: Service) -> None:
+    first = service.press_one(region("a", DRAWN))
+    ended = without(moved(first, 15, **AWAY, enabled=False), *range(16, 31))
+    second = service.press_one(ended)
+    assert shown(second) == list(range(1, 16))
+    third = service.press_one(moved(second, 15, x=12.0))
+    assert shown(third) == list(range(1, 16))
+    assert [prompt.frame for prompt in service.tracker.calls[2].prompts if prompt.ends] == [14]
+    assert shown(service.press_one(moved(third, 15, enabled=True))) == ALL
 
 
 def test_switching_off_a_keyframe_of_the_model_hides_what_follows(start: Start) -> None:
