@@ -18,7 +18,7 @@ from backend.service.albums import Albums
 from backend.service.click_memory import ClickMemory
 from backend.service.engine import Engine
 from backend.service.jobs import Job, Jobs
-from backend.service.picture_prompts import Wanted, digest_of, find_wanted, summary
+from backend.service.picture_prompts import Wanted, digest, find_wanted, summary
 from backend.service.picture_task import PictureTask
 from backend.service.picture_work import Chase, PictureWork
 from backend.service.records import Demand, StoredTrack, TrackKey
@@ -138,8 +138,7 @@ class PictureTracks:
             item = _tracked(task, one.wanted, seen, texts)
             if item is not None:
                 items.append(item)
-            if seen.mask is not None:
-                handed_out[seen.frame] = digest_of(seen.mask)
+                handed_out[seen.frame] = digest(item["value"]["rle"])
         self._store.emit(one.key, one.revision, summary(handed_out), list(one.wanted.drawn))
         return sorted(items, key=lambda item: int(item["item_index"]))
 
