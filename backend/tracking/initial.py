@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,8 @@ _FILLS_BOX = 0.5
 _LARGER = 0.1
 # What memory learns for good of a box is a mask that fits it as well.
 LEARNT = 0.6
+# A box may fit its mask less well by this much once neighbours' pixels are taken from it.
+_SPARED = 0.1
 # A mask of more than this of the frame is the background, as is one that reaches from side to side, like a road.
 _BACKGROUND = 0.5
 
@@ -100,6 +102,24 @@ def fit(mask: BoolArray, prompt: Prompt) -> float:
     """How well the box that was drawn fits a mask: IoU with the mask's own, without specks."""
     solid = Mask.from_array(mask).solid_box
     return box_iou(solid, prompt.box) if solid is not None and prompt.box is not None else 0.0
+
+
+def spare(
+    masks: Mapping[str, tuple[BoolArray, float]], prompts: Mapping[str, Prompt], neighbours: Collection[Mask]
+) -> dict[str, tuple[BoolArray, float]]:
+    """Masks of prompts without the pixels that neighbours hold, which the segmenter cannot tell from a box alone.
+
+    A box that fits what is left much worse speaks for the whole: then it is the neighbour that has too much.
+    """
+    held = [one.array() for one in neighbours]
+    spared = dict(masks)
+    for name, (mask, score) in masks.items():
+        prompt = prompts[name]
+        if held and prompt.box is not None and prompt.mask is None and not prompt.points:
+            left = mask & ~np.any(held, axis=0)
+            if left.any() and fit(left, prompt) >= fit(mask, prompt) - _SPARED:
+                spared[name] = left, score
+    return spared
 
 
 def tells_place_only(mask: BoolArray, prompt: Prompt) -> bool:

@@ -94,7 +94,7 @@ class Rivals:
                 self._judge(one.object_id, one.mask, there)
 
     def masks(self, frame: int, wanted: Collection[str]) -> dict[str, Mask]:
-        """Where neighbours are, by name, of whom none of the objects doubts it."""
+        """Where neighbours are, by name, of whom none of the objects doubts it; none of these is one."""
         return {name: mask for name, (mask, _) in self._believed(frame, wanted).items()}
 
     def claims(self, frame: int, wanted: Collection[str]) -> FloatArray | None:
@@ -121,7 +121,7 @@ class Rivals:
         return {
             name: (one.mask, MOST if one.human else min(one.score, MOST))
             for name, one in self._at(frame).items()
-            if one.mask is not None and name not in doubted
+            if one.mask is not None and name not in doubted and name not in wanted
         }
 
 

@@ -20,7 +20,7 @@ from backend.tracking.everything import DEFAULT_EVERYTHING, Everything, Everythi
 from backend.tracking.follow import Follower, Shown
 from backend.tracking.fusion import Fusion
 from backend.tracking.guard import DETECTED, Guard, GuardRules
-from backend.tracking.initial import initial_masks, recall, tells_place_only
+from backend.tracking.initial import initial_masks, recall, spare, tells_place_only
 from backend.tracking.labels import Labels
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.looks import Looks
@@ -239,6 +239,9 @@ class VideoTracker:
             if prompts:
                 recalled = recall(propagator, frame, encoding, {n: one for n, one in prompts.items() if n in learnt})
                 masks = initial_masks(self._segmenter, encoders.segmenting(frame, image), prompts, recalled)
+                rivals = Rivals(standing)
+                rivals.shown(frame, {name: mask for name, (mask, _) in masks.items()})
+                masks = spare(masks, prompts, rivals.masks(frame, prompts.keys()).values())
             given = {name: mask for name, (mask, _) in masks.items()} | known[frame]
             shown[frame] = Shown(
                 given,

@@ -204,3 +204,37 @@ def test_what_is_not_corrected_competes_with_what_is() -> None:
     again = room.track(*prompts, before=before)
     assert set(again) == {"a"}
     assert {one.box for one in again["a"].values() if one.frame > 8} == {(30, 0, 40, 40)}
+
+
+def test_what_a_neighbour_holds_inside_a_box_is_not_the_object() -> None:
+    inside = Beside({4: (5.0, 10.0, 15.0, 30.0)})
+    found = Tracked(9).track(Prompt("a", 4, LEFT), standing=inside)["a"]
+    assert [None if found[frame].mask is None else found[frame].mask.area for frame in (3, 4, 5)] == [600] * 3
+    assert found[4].human
+    assert found[4].box == LEFT
+
+
+@pytest.mark.parametrize("boxes", [MIDDLE, LEFT], ids=["one that has too much", "one that lies on it"])
+def test_a_box_is_believed_rather_than_a_neighbour(boxes: Box) -> None:
+    found = Tracked(9).track(Prompt("a", 4, LEFT), standing=Beside({4: boxes}))["a"]
+    assert found[4].box == LEFT
+
+
+def test_a_mask_that_a_human_has_painted_stays_as_it_is() -> None:
+    mask = np.zeros((ROOM_HEIGHT, ROOM_WIDTH), bool)
+    mask[0:40, 0:20] = True
+    found = Tracked(9).track(Prompt("a", 4, mask=mask), standing=Beside({4: (5.0, 10.0, 15.0, 30.0)}))["a"]
+    assert found[4].mask is not None
+    assert np.array_equal(found[4].mask.array(), mask)
+
+
+@pytest.mark.parametrize(("corrected", "area"), [(True, 800), (False, 600)], ids=["shown anew", "as it was"])
+def test_where_another_one_was_says_nothing_once_it_is_shown_anew(corrected: bool, area: int) -> None:
+    room = Tracked(9)
+    prompts = [Prompt("a", 0, (40.0, 0.0, 60.0, 40.0)), Prompt("b", 0, (5.0, 10.0, 15.0, 30.0))]
+    first = room.track(*prompts)
+    before = {"a": Before(first["a"], frozenset({5})), "b": Before(first["b"], frozenset({5} if corrected else ()))}
+    anew = [Prompt("b", 5, (40.0, 0.0, 60.0, 40.0))] if corrected else []
+    again = room.track(*prompts, Prompt("a", 5, LEFT), *anew, before=before)
+    assert again["a"][5].mask is not None
+    assert again["a"][5].mask.area == area
