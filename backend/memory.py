@@ -39,6 +39,15 @@ def device_bytes(device: str) -> tuple[int, int] | None:
     return torch.cuda.memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
 
 
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left, on the machine or on a device."""
+    # torch's own is a RuntimeError, or a kind of it, and only its words tell.
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(one in str(error) for one in words)
+    )
+
+
 def _status(field: str, process: int | str = "self") -> int | None:
     """Bytes of a field of Linux's /proc/PROCESS/status."""
     with suppress(OSError):

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from backend.errors import KeytrackError
-
-# What the allocators of torch say; their error is a RuntimeError, or a kind of it.
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+from backend.memory import ran_out
 
 FIRST_WAIT = 2.0
 TRIES = 6  # in all a minute
@@ -24,9 +22,7 @@ def is_passing(error: BaseException) -> bool:
     there or cannot be read stays so, and so does a fault."""
     if isinstance(error, KeytrackError):
         return error.passing
-    if isinstance(error, MemoryError | ConnectionError | TimeoutError | sqlite3.OperationalError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return ran_out(error) or isinstance(error, ConnectionError | TimeoutError | sqlite3.OperationalError)
 
 
 def patiently(

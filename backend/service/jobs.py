@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 
 from backend import logs
 from backend.errors import BusyError, KeytrackError, UnavailableError
+from backend.service.failures import relieve
 
 logger = logging.getLogger(__name__)
 
@@ -233,6 +234,7 @@ class Jobs:
                 self._changed.notify_all()
 
     def _fail(self, job: Job, error: Exception) -> None:
+        relieve(error)
         unexpected = None if isinstance(error, KeytrackError) else error
         logger.error("job %d (%s) failed: %s", job.number, job.name, error, exc_info=unexpected)
         with self._changed:

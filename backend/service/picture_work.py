@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from backend.errors import KeytrackError
 from backend.service import notes
 from backend.service.albums import Album, Albums
 from backend.service.engine import Engine
+from backend.service.failures import reason
 from backend.service.jobs import Job
 from backend.service.partial import reach_of
 from backend.service.picture_prompts import Drawn, digest_of, summary
@@ -19,7 +19,6 @@ from backend.service.records import Answer, Base, TrackKey
 from backend.service.standing import StoredNeighbours
 from backend.service.store import Store
 from backend.service.timeline import Timeline
-from backend.service.tracking_job import UNEXPECTED
 from backend.tracking.stretches import Before
 from backend.tracks import Direction, Prompt
 
@@ -149,8 +148,8 @@ class PictureWork:
         try:
             yield
         except Exception as error:
-            reason = str(error) if isinstance(error, KeytrackError) else UNEXPECTED
+            told = reason(error)
             for chase in self._chases.values():
                 if job.owns(chase.key):
-                    self._store.fail(chase.key, chase.revision, reason)
+                    self._store.fail(chase.key, chase.revision, told)
             raise

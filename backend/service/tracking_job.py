@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from backend.errors import FrameOutOfRange, KeytrackError, PromptError, VideoError
+from backend.errors import FrameOutOfRange, PromptError, VideoError
 from backend.labelstudio.regions import prompts
 from backend.service import notes
 from backend.service.engine import Engine
+from backend.service.failures import reason
 from backend.service.jobs import Job
 from backend.service.partial import compare, is_settled, reach_of
 from backend.service.pursuit import Pursuit
@@ -21,8 +22,6 @@ from backend.service.timeline import Timeline
 from backend.service.uncross import Uncrosser
 from backend.tracking.stretches import Before
 from backend.tracks import Prompt
-
-UNEXPECTED = "an internal error; the log of the backend has the details. Press t to try again"
 
 
 class _Plan:
@@ -181,8 +180,8 @@ class TrackingWork:
         try:
             yield
         except Exception as error:
-            reason = str(error) if isinstance(error, KeytrackError) else UNEXPECTED
+            told = reason(error)
             for key, pursuit in self.pursuits.items():
                 if job.owns(key):
-                    self._store.fail(key, pursuit.revision, reason)
+                    self._store.fail(key, pursuit.revision, told)
             raise

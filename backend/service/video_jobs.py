@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from backend.errors import KeytrackError
 from backend.service.engine import Engine, Tracker
+from backend.service.failures import reason
 from backend.service.jobs import Job
 from backend.service.readers import Readers
 from backend.service.video_course import Course
@@ -21,8 +21,6 @@ from backend.tracking.plan import take_turns
 from backend.tracks import BoolArray, Direction, Prompt
 from backend.video.frames import Frames
 from backend.video.images import ImageSequence
-
-UNEXPECTED = "an internal error; the log of the backend has the details"
 
 Found = TypeVar("Found")
 
@@ -250,7 +248,7 @@ class TrackWork(_Work[Route]):
         try:
             yield
         except Exception as error:
-            self._session.end(str(error) if isinstance(error, KeytrackError) else UNEXPECTED)
+            self._session.end(reason(error))
             raise
 
 

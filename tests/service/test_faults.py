@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from backend.errors import StorageError
+from backend.errors import StorageError, VideoError
 from backend.service.database import Database
+from backend.tracks import FrameResult
 from support.fake_tracker import FakeTracker
 from support.service import Service, keyframe, notes_of, press, region, sequence_of
 from support.video_client import eventually
@@ -113,3 +115,36 @@ def test_a_store_that_cannot_be_read_answers_503(start: Start, monkeypatch: pyte
     monkeypatch.setattr(service.keytrack._store, "tracks", broken)
     status, body = service.predict({**press(), "params": {"context": None}})
     assert (status, body["error"]["code"]) == (503, "storage")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "not enough memory"),
+        (MemoryError(), "not enough memory"),
+        (ZeroDivisionError("a fault"), "an internal error"),
+        (VideoError("frame 7 cannot be decoded"), "frame 7 cannot be decoded"),
+    ],
+    ids=["device", "machine", "fault", "video"],
+)
+def test_a_track_that_fails_half_way_keeps_what_there_is_and_goes_on_at_the_next_press(
+    start: Start, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    tracker = FakeTracker()
+    service = start(tracker)
+    track = tracker.track
+
+    def failing(*args: Any, **kwargs: Any) -> Iterator[FrameResult]:
+        for number, result in enumerate(track(*args, **kwargs)):
+            if number == 5:
+                raise error
+            yield result
+
+    monkeypatch.setattr(tracker, "track", failing)
+    found = service.press_one(region("a", DRAWN))
+    assert said in notes_of(found)[0]
+    assert DRAWN in sequence_of(found)
+    assert len(sequence_of(found)) > 1
+    monkeypatch.undo()
+    assert notes_of(service.press_one(found)) == ["tracked 1-30"]
+    assert service.client.get("/health").get_json()["jobs"] == 0

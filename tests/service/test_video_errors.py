@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from backend.errors import VideoError, WeightsError
-from backend.service.video_jobs import UNEXPECTED
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import Background, Item, Service, press
 from support.video_client import Client, eventually, limit, point
@@ -258,7 +257,11 @@ def test_a_session_that_takes_too_long_ends(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(VideoError("frame 4 is broken"), "frame 4 is broken"), (ZeroDivisionError("x"), UNEXPECTED)]
+    ("error", "said"),
+    [
+        (VideoError("frame 4 is broken"), "frame 4 is broken"),
+        (ZeroDivisionError("x"), "an internal error; the log of the backend has the details. Try it again"),
+    ],
 )
 def test_a_failure_while_tracking_comes_with_the_last_frames(
     service: Service, client: Client, error: Exception, said: str
