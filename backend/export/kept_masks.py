@@ -14,6 +14,7 @@ from typing import Protocol
 from backend.export.notes import Notes
 from backend.labelstudio.drawn import draw
 from backend.labelstudio.edits import Item
+from backend.labelstudio.media_folder import media_parts
 from backend.labelstudio.regions import Size
 from backend.tracks import Box, Mask
 from backend.video.clock import FrameClock
@@ -105,7 +106,8 @@ def _refusal(kept: KeptTrack | None, value: str, size: Size) -> str | None:
     if kept.items is None:
         return UNFINISHED
     one = next(iter(kept.masks.values()), None)
-    return OTHER_VIDEO if kept.video != value or (one is not None and one.size != size[::-1]) else None
+    same = media_parts(kept.video) == media_parts(value)  # hosts and signatures may be others
+    return None if same and (one is None or one.size == size[::-1]) else OTHER_VIDEO
 
 
 def _equal(one: Box, other: Box) -> bool:

@@ -88,5 +88,10 @@ def test_what_is_not_of_this_region_does_not_count(track: KeptTrack | None, reas
     assert (len(found), said) == (0, [f"{reason} (Car a of task 7)"])
 
 
+def test_a_video_is_known_by_its_path_whatever_its_host_and_its_signature() -> None:
+    found, said = masks(kept(video="https://media.example.org/v.mp4?X-Amz-Signature=1"))
+    assert (len(found), said) == (8, [])
+
+
 def test_an_object_that_never_shows_has_no_masks() -> None:
     assert masks(kept([]), [])[1] == []
