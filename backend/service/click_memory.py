@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backend.labelstudio.regions import Size
-from backend.tracks import Box, Mask, Point, Prompt
+from backend.tracks import BoolArray, Box, Mask, Point, Prompt
 
 if TYPE_CHECKING:  # which takes seconds to import
     from torch import Tensor
@@ -45,9 +45,10 @@ class Asked:
     @property
     def prompt(self) -> Prompt:
         """All of it for the segmenter; what is mended is in a box, which holds the clicks that belong to the object."""
-        if self.base is None or self.base.box is None:
+        there = None if self.base is None else self.base.solid_box
+        if self.base is None or there is None:
             return Prompt(self.object_id, self.frame, self.box, self.points)
-        x0, y0, x1, y1 = self.box or self.base.box
+        x0, y0, x1, y1 = self.box or there
         more = [point for point in self.points if point.positive]
         box = (
             min([x0, *(point.x for point in more)]),
@@ -56,6 +57,12 @@ class Asked:
             max([y1, *(point.y for point in more)]),
         )
         return Prompt(self.object_id, self.frame, box, self.points, self.base.array())
+
+    def limit(self, mask: BoolArray) -> BoolArray:
+        """A mask ``bool (H, W)`` made of it, as far as it was asked for: clicks that only take away add nothing."""
+        if self.base is None or self.box is not None or any(point.positive for point in self.points):
+            return mask
+        return mask & self.base.array()
 
     def says_the_same(self, other: Asked) -> bool:
         """Whether the answer is the same."""

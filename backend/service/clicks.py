@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from backend.errors import KeytrackError, PayloadError
+from backend.errors import KeytrackError, PayloadError, PromptError
 from backend.labelstudio.edits import Item
 from backend.labelstudio.picture_marks import Marks, mask_region
 from backend.service.albums import Album, Albums
@@ -153,7 +153,12 @@ class _Clicking:
                 continue
             logits = known.logits if known is not None and one.goes_on_from(known.asked) else None
             found = tracker.click(album, one.prompt, logits)
-            made = Made(one, Mask.from_array(found.mask), found.score, found.logits, self._clock())
+            mask = Mask.from_array(one.limit(found.mask))
+            if mask.box is None:
+                raise PromptError(
+                    f"picture {one.frame + 1}: nothing is left of the mask after that click; delete the mask instead"
+                )
+            made = Made(one, mask, found.score, found.logits, self._clock())
             self._memory.put(self._task.project, self._task.task, made)
             self.made.append(made)
             yield

@@ -78,3 +78,23 @@ def test_what_is_mended_is_in_a_box_that_holds_the_clicks_that_belong_to_it() ->
     assert prompt.box == (0, 0, 25, 20)
     assert prompt.mask is not None and (prompt.mask == MASK.array()).all()
     assert asked(box=(1, 1, 5, 5)).prompt.mask is None
+
+
+@pytest.mark.parametrize(
+    ("now", "limited"),
+    [
+        (asked(base=MASK, points=(Point(2, 9, positive=False),)), True),
+        (asked(base=MASK, points=(HERE, Point(2, 9, positive=False))), False),
+        (asked(base=MASK, points=(), box=(0, 0, 9, 9)), False),
+        (asked(), False),
+    ],
+)
+def test_clicks_that_only_take_away_add_nothing(now: Asked, limited: bool) -> None:
+    found = now.limit(OTHER.array())
+    assert (found == (MASK if limited else OTHER).array()).all()
+
+
+def test_specks_do_not_widen_the_box_of_what_is_mended() -> None:
+    drawn = np.zeros((100, 100), bool)
+    drawn[10:60, 10:60] = drawn[90, 90] = True
+    assert asked(base=Mask.from_array(drawn), points=(Point(20, 20),)).prompt.box == (10, 10, 60, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_a_click_on_a_mask_mends_it(annotator: Annotator, saves: bool) -> None:
     prompt, logits = annotator.service.tracker.clicks[-1]
     assert (prompt.object_id, prompt.box, logits) == ("mark01", (40, 30, 80, 60), None)
     assert prompt.mask is not None and np.array_equal(prompt.mask, filled((40, 30, 80, 60)))
+
+
+def test_a_click_that_takes_away_all_is_refused(annotator: Annotator, monkeypatch: pytest.MonkeyPatch) -> None:
+    annotator.paint(3, (40, 30, 80, 60))
+    mark = annotator._mark("keypointlabels", "click", 3, {"x": 40.0, "y": 40.0, "keypointlabels": ["Car"]})
+    annotator.marks["a"] = mark | {"is_positive": False}
+    empty = np.zeros((HEIGHT, WIDTH), bool)
+    found = annotator.service.tracker.click
+    monkeypatch.setattr(annotator.service.tracker, "click", lambda *of: replace(found(*of), mask=empty))
+    status, body = annotator.service.predict(annotator.body("Car"))
+    assert status == 400
+    assert "picture 4: nothing is left of the mask" in str(body)
 
 
 def test_what_is_mended_may_grow_beyond_its_box(annotator: Annotator) -> None:
