@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +18,13 @@ def test_memory_grows_with_what_is_held() -> None:
             held[page] = 1
         assert memory.resident_bytes() > before + (32 << 20)
     assert memory.peak_bytes() >= memory.resident_bytes() - (1 << 20)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells of other processes")
+def test_another_process_s_memory() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        assert 0 < (memory.resident_bytes_of(other.pid) or 0) < memory.peak_bytes()
+    assert memory.resident_bytes_of(other.pid) is None
 
 
 def test_without_linux_s_files_the_system_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from backend.tracks import Box
 
 PROJECT = 1
 LABELS = ("Car", "Person", "Animal")
-PRESSES = 60
+PRESSES = 20
 """After so many on one change the annotator goes on with something else."""
 SECOND_THOUGHTS = 0.25
 """The part of the changes that are changed again while they are tracked."""
@@ -172,7 +172,9 @@ class Annotator:
 
     def _pursue(self, job: Job, regions: list[Held], place: int, again: Callable[[Held], Held]) -> list[Held]:
         """Press until all regions are tracked; at times the change at ``place`` is made ``again`` while the first press
-        waits, and a newer one replaces it."""
+        waits, and a newer one replaces it. Nothing where it is time to stop."""
+        if self._stopping.is_set():
+            return regions
         if self._random.random() < SECOND_THOUGHTS:
             first = threading.Thread(target=self._press, args=(self._earlier, job, regions), daemon=True)
             first.start()

@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.evaluation.benchmark_cases import RESOLUTIONS
 from backend.evaluation.benchmark_report import Case, Clicks, Figure, Machine, Measured, Memory, Report
+from backend.evaluation.load_report import HeldMemory, Latencies, LoadReport
 from backend.evaluation.stages import ASSOCIATE, DECODE, ENCODE, STAGES
 
 MACHINE = Machine(
@@ -63,3 +64,35 @@ def report(*cases: Measured, **changes: Any) -> Report:
         cases=cases,
     )
     return made.model_copy(update=changes)
+
+
+def load_report(**changes: Any) -> LoadReport:
+    """Of a load test of two minutes in which nothing went wrong but ``changes``."""
+    mebi = 1 << 20
+    usual: dict[str, Any] = {
+        "version": "1.0",
+        "commit": "abc",
+        "date": "2026-01-01",
+        "machine": MACHINE,
+        "load": 0.5,
+        "seed": 0,
+        "annotators": 20,
+        "videos": 5,
+        "video_frames": 24,
+        "width": 854,
+        "height": 480,
+        "budget_seconds": 10.0,
+        "minutes": 2.0,
+        "opened": 8,
+        "finished": 10,
+        "frames": 240,
+        "presses": Latencies(count=100, p50=1.0, p90=5.0, p99=10.0, most=11.0),
+        "health": Latencies(count=1000, p50=0.002, p90=0.01, p99=0.06, most=0.2),
+        "busy": 0,
+        "errors": {},
+        "wrong": {},
+        "examples": (),
+        "memory": HeldMemory(start=1000 * mebi, median=1100 * mebi, end=1200 * mebi, peak=1300 * mebi),
+        "ended": True,
+    }
+    return LoadReport(**usual | changes)

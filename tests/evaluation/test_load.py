@@ -1,0 +1,53 @@
+"""A small load test of the service in a process of its own, behind which a tracker stands that knows the truth."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.errors import StartError
+from backend.evaluation.load import LoadOutcome, LoadPlan, run_load
+from backend.settings import load_settings
+from support.load_service import FRAMES, HEIGHT, VIDEOS, WIDTH
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(directory: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> LoadOutcome:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
+    monkeypatch.setenv("KEYTRACK_PASSWORD", "not the load test's")
+    settings = load_settings(device="cpu", profile="lite", budget_seconds=2)
+    plan = LoadPlan(2, VIDEOS, FRAMES, WIDTH, HEIGHT, seconds=2, pause=0.05)
+    return run_load(plan, settings, directory, [sys.executable, "-m", "support.load_service", place])
+
+
+def test_a_service_that_answers_right(tmp_path, monkeypatch):
+    found = run(tmp_path, monkeypatch, "here")
+    tally = found.tally
+    assert (tally.errors, tally.wrong, tally.examples) == ({}, {}, [])
+    assert tally.finished > 0
+    assert tally.frames == FRAMES * tally.finished
+    assert found.presses.count == len(tally.seconds) >= tally.opened > 0
+    assert found.health.count > 5
+    assert 0 < found.memory.start <= found.memory.peak
+    assert found.ended
+    assert "SIGTERM: stopping" in (tmp_path / "serve.log").read_text("utf-8")
+
+
+def test_a_service_that_mixes_objects_up(tmp_path, monkeypatch):
+    found = run(tmp_path, monkeypatch, "elsewhere")
+    assert found.tally.wrong["crossed"] > 0
+    assert "crossed" in "\n".join(found.tally.examples)
+    assert found.tally.errors == {}
+
+
+def test_a_service_that_does_not_start(tmp_path):
+    with pytest.raises(StartError, match="no such command here"):
+        run_load(
+            LoadPlan(1, 1, 2, 64, 48, seconds=1),
+            load_settings(device="cpu"),
+            tmp_path,
+            [sys.executable, "-c", "raise SystemExit('no such command here')"],
+        )
