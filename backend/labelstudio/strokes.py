@@ -16,9 +16,8 @@ from pydantic import Field
 from backend.labelstudio.payload import Incoming, Number
 from backend.tracks import BoolArray
 
-_SHIFT = 4  # binary digits of a pixel's fraction
-_WIDEST = 32_767
-_FARTHEST = 1 << 25  # of a coordinate in fractions of a pixel, where integers of 32 bits hold what is drawn
+_FINE = 4  # thin lines are drawn at this many times the size, and count where they cover half of a pixel
+_LARGEST = 4_000_000  # pixels of a picture part that is drawn so finely
 
 
 class Stroke(Incoming):
@@ -32,11 +31,27 @@ class Stroke(Incoming):
 
 def paint(mask: BoolArray, strokes: Sequence[Stroke]) -> BoolArray:
     """A mask ``bool (H, W)`` with strokes drawn on it, one after the other; the one that is given stays as it is."""
-    height, width = mask.shape
-    canvas = mask.astype(np.uint8)
+    painted = mask.copy()
     for stroke in strokes:
-        path = np.array(stroke.path[: len(stroke.path) // 2 * 2]).reshape(-1, 2) * (width / 100, height / 100)
-        fixed = np.clip(np.rint(path * (1 << _SHIFT)), -_FARTHEST, _FARTHEST).astype(np.int32)
-        thickness = min(max(1, round(stroke.width * width / 100)), _WIDEST)
-        cv2.polylines(canvas, [fixed], False, int(stroke.type == "add"), thickness, cv2.LINE_8, _SHIFT)
-    return canvas.astype(bool)
+        _draw(painted, stroke)
+    return painted
+
+
+def _draw(mask: BoolArray, stroke: Stroke) -> None:
+    height, width = mask.shape
+    path = np.array(stroke.path[: len(stroke.path) // 2 * 2]).reshape(-1, 2) * (width / 100, height / 100)
+    thickness = stroke.width * width / 100
+    size = np.array([width, height])
+    # What lies farther outside than the picture is large cannot be seen in it.
+    path = np.clip(path, -size - thickness, 2 * size + thickness)
+    low = np.clip(np.floor(path.min(0) - thickness), 0, size).astype(int)
+    high = np.clip(np.ceil(path.max(0) + thickness), 0, size).astype(int)
+    if (high <= low).any():
+        return
+    columns, rows = high - low
+    fine = _FINE if columns * rows <= _LARGEST else 1
+    canvas = np.zeros((rows * fine, columns * fine), np.uint8)
+    points = np.rint((path - low) * fine - 0.5).astype(np.int32)
+    cv2.polylines(canvas, [points], False, 255, max(1, round(thickness * fine)))
+    covered = cv2.resize(canvas, (int(columns), int(rows)), interpolation=cv2.INTER_AREA) >= 128
+    mask[low[1] : high[1], low[0] : high[0]][covered] = stroke.type == "add"

@@ -20,9 +20,21 @@ def test_a_stroke_is_a_line_of_its_width_with_round_ends() -> None:
     assert painted[50, 50:150].all()
     assert not painted[50, :43].any() and not painted[50, 158:].any()
     rows = np.flatnonzero(painted[:, 100])
-    assert 9 <= len(rows) <= 12 and abs(rows.mean() - 50) <= 1
+    assert 10 <= len(rows) <= 11 and abs(rows.mean() - 50) <= 1
     assert not painted[46, 45] and painted[47, 50]
     assert not BLANK.any()
+
+
+@pytest.mark.parametrize("width", [0.5, 1.0, 1.5, 2.0, 4.0, 20.0])
+def test_a_stroke_covers_as_much_as_it_is_wide(width: float) -> None:
+    painted = paint(BLANK, [stroke(0.0, 50.0, 100.0, 50.0, width=width)])
+    assert abs(painted.sum() / 200 - 2 * width) <= 1
+
+
+def test_a_large_picture() -> None:
+    painted = paint(np.zeros((3000, 4000), bool), [stroke(10.0, 10.0, 90.0, 90.0, width=1.0)])
+    assert painted[1500, 2000] and not painted[1500, 2200]
+    assert abs(painted.sum() / (40 * np.hypot(3200, 2400)) - 1) < 0.1
 
 
 def test_a_tap_is_a_dot() -> None:
