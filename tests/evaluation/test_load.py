@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import StartError
 from backend.evaluation.load import LoadOutcome, LoadPlan, run_load
 from backend.settings import load_settings
 from support.load_service import FRAMES, HEIGHT, VIDEOS, WIDTH
@@ -41,13 +40,3 @@ def test_a_service_that_mixes_objects_up(tmp_path, monkeypatch):
     assert found.tally.wrong["crossed"] > 0
     assert "crossed" in "\n".join(found.tally.examples)
     assert found.tally.errors == {}
-
-
-def test_a_service_that_does_not_start(tmp_path):
-    with pytest.raises(StartError, match="no such command here"):
-        run_load(
-            LoadPlan(1, 1, 2, 64, 48, seconds=1),
-            load_settings(device="cpu"),
-            tmp_path,
-            [sys.executable, "-c", "raise SystemExit('no such command here')"],
-        )
