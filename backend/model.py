@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from backend import __version__
-from backend.errors import KeytrackError, LabelConfigError, PayloadError, StorageError
+from backend.errors import KeytrackError, LabelConfigError, PayloadError, StorageError, UnavailableError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
@@ -131,6 +131,8 @@ class Keytrack:
                 regions = parse_regions(kept.result, config)
                 footage = self._footage(Task(id=kept.task, data=kept.data), config, kept.project)
                 self._interactive.press(kept.project, kept.task, regions, footage, 0, idle=True)
+            except UnavailableError:  # stopped meanwhile; the next start takes up the rest
+                return
             except KeytrackError as error:  # an older version took what this one refuses
                 logger.warning("task %s of project %s is not taken up again: %s", kept.task, kept.project, error)
                 self._store.presses.drop(kept)
@@ -138,9 +140,9 @@ class Keytrack:
     def stop(self) -> None:
         """End all work; whoever waits for some is let go with what is done."""
         self.overview.close()
-        self._media.close()
         self._video_protocol.stop()
         self._jobs.close()
+        self._media.close()  # last: a download that ends now is no job's failure any more
 
     def close(self) -> None:
         """Stop, and close the store; unfinished tracks are taken up again by :meth:`resume` or the next press."""

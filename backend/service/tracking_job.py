@@ -176,12 +176,13 @@ class TrackingWork:
 
     @contextmanager
     def _telling(self, job: Job) -> Iterator[None]:
-        """Note an error with each region that is still this job's, for the next press to tell."""
+        """Note an error with each region that is still this job's, for the next press to tell; not where the work was
+        cancelled, as when the service stops: then the next start takes it up again."""
         try:
             yield
         except Exception as error:
             told = reason(error)
             for key, pursuit in self.pursuits.items():
-                if job.owns(key):
+                if job.owns(key) and not job.cancelled():
                     self._store.fail(key, pursuit.revision, told)
             raise

@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from backend.errors import MediaError
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import Service, keyframe, notes_of, region, without_notes
 from support.video_client import eventually
@@ -101,6 +104,43 @@ def test_of_two_presses_on_a_class_the_later_one_is_kept(start: Start) -> None:
     service.press_one(region("a", later))
     (kept,) = service.keytrack._store.presses
     assert kept.result[0]["value"]["sequence"] == [later]
+
+
+def test_a_service_that_is_stopped_while_it_starts_keeps_what_was_pressed(start: Start) -> None:
+    interrupt(start)
+    after = start()
+    after.keytrack.stop()
+    after.keytrack.resume()
+    assert len(list(after.keytrack._store.presses)) == 1
+
+
+def test_a_press_whose_video_was_being_fetched_is_taken_up_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = start(budget=0.05)
+    media, closing, told = before.keytrack._media, threading.Event(), threading.Event()
+    close, fail = media.close, before.keytrack._jobs._fail
+
+    def fetch(*_: object) -> Path:
+        assert closing.wait(PATIENCE)
+        raise MediaError("the download was ended, the backend is shutting down")
+
+    def end() -> None:
+        close()
+        closing.set()
+        told.wait(0.2)  # what the download says of that is heard at once
+
+    def note(*failed: Any) -> None:
+        fail(*failed)
+        told.set()
+
+    monkeypatch.setattr(media, "resolve", fetch)
+    monkeypatch.setattr(media, "close", end)
+    monkeypatch.setattr(before.keytrack._jobs, "_fail", note)
+    before.press(region("a", DRAWN))
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert len(after.tracker.calls) == 1
 
 
 KILLED = """
