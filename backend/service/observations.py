@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -125,7 +126,13 @@ def insert(db: sqlite3.Connection, track: int, revision: int, rows: Iterable[Row
 
 
 def values_of(observation: Observation) -> Row:
-    """Frame, score, human, box, size and mask of an observation, as a row has them."""
+    """Frame, score, human, box, size and mask of an observation, as a row has them.
+
+    Raises:
+        ValueError: the score is not finite.
+    """
+    if not math.isfinite(observation.score):  # SQLite has no NaN: it would refuse all that is written along with it
+        raise ValueError(f"{observation.object_id} has a score of {observation.score} on frame {observation.frame}")
     box = observation.box or (None, None, None, None)
     mask = observation.mask
     size, counts = ((None, None), None) if mask is None else (mask.size, mask.counts)

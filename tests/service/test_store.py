@@ -329,6 +329,16 @@ def test_older_tracks_go_unless_a_human_has_or_had_a_keyframe_in_them(store: Sto
     assert store.emitted(replace(KEY, region="a")) == []
 
 
+def test_a_score_that_cannot_be_kept_spoils_nothing_else(store: Store) -> None:
+    other = replace(KEY, region="other")
+    for key in (KEY, other):
+        store.begin(key, 1, DEMAND, keep=False)
+    with pytest.raises(ValueError, match="nan on frame 4"):
+        store.add(KEY, 1, [observation(3), observation(4, float("nan"))])
+    store.add(other, 1, [observation(5, region="other")])
+    assert [sorted(store.frames(row(store, key))) for key in (KEY, other)] == [[3], [5]]
+
+
 def test_a_press_that_changes_nothing_is_noted(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.touch(KEY, 2, "Person")
