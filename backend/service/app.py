@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 64 << 20  # ten tracks of 10,000 keyframes are 11 MB, and a tas
 
 def create_app(keytrack: Keytrack, access: Access | None = None, *, max_body_bytes: int = MAX_BODY_BYTES) -> Flask:
     """The service in front of ``keytrack``, whose life is the caller's to end, for those whom ``access`` lets in."""
-    app = Flask("keytrack")
+    app = Flask("keytrack", static_folder=None)  # which would be whatever lies in ./static
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     add_metrics(app, keytrack.jobs)
     if access is not None:

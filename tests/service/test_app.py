@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -308,6 +309,15 @@ def test_a_body_that_is_too_large_is_refused(service: Service) -> None:
 def test_what_is_not_there_is_told_in_json(service: Service, method: str, path: str, status: int) -> None:
     reply = getattr(service.client, method)(path)
     assert (reply.status_code, set(reply.get_json()["error"])) == (status, {"code", "message"})
+
+
+def test_no_file_of_the_working_directory_is_served(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "notes.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    assert start().client.get("/static/notes.txt").status_code == 404
 
 
 def test_an_unexpected_fault_is_logged_and_not_shown(
