@@ -210,6 +210,8 @@ class Background:
         wait = min(FIRST_WAIT * 2**order.failures, LONGEST_WAIT)
         again = replace(order, failures=order.failures + 1)
         with self._lock:
+            if self._leaving:  # somebody annotated it meanwhile
+                return
             if self._waiting.get(order.key) is None and not self._waiting.add(again, self._clock() + wait):
                 self._tried.pop(order.key, None)  # no room: Label Studio may ask again
                 return

@@ -102,24 +102,34 @@ class Delivery:
         with self._lock:
             _, failures = self._due.pop(address, (0.0, 0))
         try:
-            parcel = self._parcels.get(*address)
-            if parcel is not None:
-                try:
-                    logger.info("%s: %s", parcel, self._given(parcel))
-                    self._parcels.drop(parcel)
-                except KeytrackError as error:
-                    if is_passing(error):
-                        again = min(FIRST_WAIT * 2**failures, LONGEST_WAIT)
-                        logger.warning("%s: tracked, and not posted yet: %s; tried again in %g s", parcel, error, again)
-                    else:
-                        logger.warning("%s: tracked, and not posted: %s; Retrieve Predictions brings it", parcel, error)
-                        self._parcels.drop(parcel)
+            self._try(address)
+        except KeytrackError as error:
+            again = min(FIRST_WAIT * 2**failures, LONGEST_WAIT)
+            name = "task {1} of project {0}".format(*address)
+            logger.warning("%s: tracked, and not posted yet: %s; tried again in %g s", name, error, again)
         finally:
             with self._lock:
                 self._sending = None
                 if again is not None:
                     self._due.setdefault(address, (self._clock() + again, failures + 1))
             self._next()
+
+    def _try(self, address: Address) -> None:
+        """Post a parcel, if it is there still.
+
+        Raises:
+            KeytrackError: that failed, and may pass.
+        """
+        parcel = self._parcels.get(*address)
+        if parcel is None:
+            return
+        try:
+            logger.info("%s: %s", parcel, self._given(parcel))
+        except KeytrackError as error:
+            if is_passing(error):
+                raise
+            logger.warning("%s: tracked, and not posted: %s; Retrieve Predictions brings it", parcel, error)
+        self._parcels.drop(parcel)
 
     def _given(self, parcel: Parcel) -> str:
         client = self._client(parcel.project)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backend.errors import StorageError
 from backend.labelstudio.client import LabelStudioClient
 from backend.prelabel import delivery
 from backend.prelabel.delivery import FIRST_WAIT, LONGEST_WAIT, Delivery
@@ -166,6 +167,21 @@ def test_a_newer_parcel_for_the_task_takes_the_place_of_the_one_that_waits(post:
     assert posted["result"][0]["id"] == "newer"
     post.wait(LONGEST_WAIT)
     assert len(fake.of(1)) == 1
+
+
+def test_a_store_that_cannot_be_read_for_a_while_holds_it_up_alone(
+    post: Post, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(post.store.parcels, "get", refuse)
+        post.send(1)
+        post.settle()
+    assert (fake.of(1), post.left()) == ([], [("1", "1")])
+    post.wait(FIRST_WAIT)
+    assert (len(fake.of(1)), post.left()) == (1, [])
 
 
 def test_the_service_goes_on_with_it_after_a_restart(start: Callable[..., Service], fake: FakeStudio) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.labelstudio.downloads import Unreachable
 from support.fake_studio import FakeStudio
 from support.fake_tracker import FakeTracker
 from support.service import CONFIG, Item, Service, finish, keyframe, notes_of, region, task
@@ -51,6 +53,21 @@ def test_a_webhook_that_comes_twice_does_nothing_twice(start: Start, fake: FakeS
     tell(service, "TASKS_CREATED", tasks=[detected(1)])
     eventually(lambda: idle(service))
     assert (len(service.tracker.calls), len(fake.of(1))) == (1, 1)
+
+
+def test_a_task_that_was_annotated_is_not_tried_again(
+    start: Start, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+
+    def resolve(*_: object) -> Path:
+        tell(service, "ANNOTATION_CREATED", **annotated(1))
+        raise Unreachable("the video's host is away")
+
+    monkeypatch.setattr(service.keytrack._media, "resolve", resolve)
+    tell(service, "TASKS_CREATED", tasks=[detected(1)])
+    eventually(lambda: idle(service))
+    assert service.keytrack._background._waiting.next_due() is None
 
 
 def test_training_tracks_what_the_project_has(start: Start, fake: FakeStudio) -> None:
