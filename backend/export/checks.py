@@ -47,8 +47,8 @@ def check_masks(dataset: Dataset, name: str, without: Iterable[str]) -> None:
                 raise OutputError(
                     f"{_place(video, item)} has a box without a mask on frame {bare[0]}"
                     f"{f' and {len(bare) - 1} more' if len(bare) > 1 else ''}, and {name} holds masks; "
-                    f"boxes can be written as {', '.join(without)}, and of a video that this backend tracked the masks "
-                    "may be kept (--masks-from-store, --masked-only)"
+                    "of a video that this backend tracked they may be kept (--masks-from-store, --masked-only), and "
+                    f"boxes can be written as {', '.join(without)}"
                 )
 
 
