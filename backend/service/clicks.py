@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from backend.errors import KeytrackError, PayloadError, PromptError
 from backend.labelstudio.edits import Item
-from backend.labelstudio.picture_marks import Marks, mask_region
+from backend.labelstudio.picture_marks import Marks, mask_region, region_id
 from backend.service.albums import Album, Albums
 from backend.service.click_memory import Asked, ClickMemory, Made
 from backend.service.click_objects import Shown, find_asked
@@ -99,7 +99,7 @@ class Clicks:
         labels = {track.key.region: track.demand.label for track in tracks}
         for seen in self._store.observations_at(tracks, frame):
             if seen.mask is not None and seen.object_id not in found:
-                region = f"{seen.object_id}-{frame}"
+                region = region_id(seen.object_id, frame)
                 found[seen.object_id] = Shown(seen.object_id, region, labels[seen.object_id], seen.mask)
         return list(found.values())
 

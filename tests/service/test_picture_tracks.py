@@ -11,7 +11,7 @@ from backend.labelstudio.brush import encode_mask
 from backend.tracks import Mask
 from support.fake_tracker import FakeTracker
 from support.service import Service, notes_of
-from support.slides import COUNT, Annotator, Start, filled, mask_of, write_slides
+from support.slides import CONFIG, COUNT, Annotator, Start, filled, mask_of, write_slides
 
 BOX = (40, 30, 80, 60)
 
@@ -51,16 +51,10 @@ def test_an_accepted_mask_is_carried_to_the_pictures_that_follow(annotator: Anno
 )
 def test_which_way(annotator: Annotator, monkeypatch: pytest.MonkeyPatch, label: str, frames: range) -> None:
     added = f'<Label value="{label}" /></KeyPointLabels>'
-    monkeypatch.setattr("support.slides.CONFIG", _config().replace("</KeyPointLabels>", added))
+    monkeypatch.setattr("support.slides.CONFIG", CONFIG.replace("</KeyPointLabels>", added))
     name = clicked(annotator, 5)
     annotator.track(5, label)
     assert sorted(annotator.of(name)) == list(frames)
-
-
-def _config() -> str:
-    from support.slides import CONFIG
-
-    return CONFIG
 
 
 def test_objects_are_tracked_together_and_kept_apart(annotator: Annotator) -> None:
