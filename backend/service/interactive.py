@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,30 +231,36 @@ def _recognised(
     them that end a visible span.
 
     Not the last emission alone counts: a reply may never have arrived, an undo brings back an older one, and nothing in
-    a press tells one annotator from another, who may both work on copies of a region.
+    a press tells one annotator from another, who may both work on copies of a region. A keyframe that is like none of
+    theirs was changed, or added, in the one that the region is most like, the latest of several.
     """
-    past = [({item["frame"]: item for item in one.sequence}, one.human, one.closed) for one in emissions]
+    emitted = [({item["frame"]: item for item in one.sequence}, one.human, one.closed) for one in emissions]
+    asked = []
     if stored is not None:
         drawn = {item["frame"]: item for item in stored.demand.human}
-        past.insert(0, (drawn, frozenset(drawn), stored.demand.closed))
+        asked.append((drawn, frozenset(drawn), stored.demand.closed))
+    held = max([*emitted, *asked], key=lambda one: _agreeing(region.items, one[0]), default=None)
     handed_out: list[Item] = []
     known: set[int] = set()
     closed: set[int] = set()
     for item in region.items:
         frame = item["frame"]
-        there = [
-            (sequence[frame], frame in human, frame in shut) for sequence, human, shut in past if frame in sequence
-        ]
-        same = next((found for found in there if same_keyframe(item, found[0])), None)
-        if same is not None:
-            handed_out.append(same[0])
-            known |= {frame} if same[1] else set()
-            closed |= {frame} if same[2] else set()
-        elif there:
-            latest, _, shut = there[0]
-            handed_out.append(latest)
-            closed |= {frame} if shut and not item["enabled"] else set()  # its box was drawn anew, no more
+        same = next((one for one in [*asked, *emitted] if _agreeing([item], one[0])), None)
+        before = same or held
+        if before is None or frame not in before[0]:
+            continue
+        sequence, human, shut = before
+        handed_out.append(sequence[frame])
+        if same is not None and frame in human:
+            known.add(frame)
+        if frame in shut and not item["enabled"]:  # also where its box was drawn anew
+            closed.add(frame)
     return handed_out, frozenset(known), frozenset(closed)
+
+
+def _agreeing(items: Sequence[Item], past: Mapping[int, Item]) -> int:
+    """How many keyframes are as they were, by frame, in the past."""
+    return sum(item["frame"] in past and same_keyframe(item, past[item["frame"]]) for item in items)
 
 
 def _same(a: Demand, b: Demand) -> bool:

@@ -295,6 +295,21 @@ def test_moving_the_last_keyframe_of_a_partial_track_hides_nothing(paced: Servic
     assert sorted(paced.tracker.calls[1].boxes_of("a")) == [9, 12]
 
 
+def test_an_end_where_a_partial_track_had_its_own_hides_what_follows(paced: Service) -> None:
+    early = paced.press_one(region("a", DRAWN))
+    paced.tracker.until(lambda: len(paced.tracker.calls) == 1)
+    advance(paced, 7)
+    partial = paced.press_one(early)
+    last = sequence_of(partial)[-1]
+    assert (last["frame"], last["enabled"]) == (13, False)
+    finish(paced)
+    paced.budget(PATIENCE)
+    complete = paced.press_one(partial)
+    ended = moved(complete, 13, **{**last, "x": last["x"] + 2})
+    ended["value"]["sequence"] = [one for one in sequence_of(ended) if one["frame"] <= 13]
+    assert shown(paced.press_one(ended)) == list(range(1, 14))
+
+
 def test_a_correction_keeps_older_results_on_show_until_newer_ones_come(start: Start) -> None:
     service = start()
     first = service.press_one(region("a", DRAWN))
