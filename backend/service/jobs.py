@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 Status = Literal["preparing", "ready", "running", "done", "failed", "cancelled"]
 PREPARING_AT_ONCE = 8
 WAITING_AT_ONCE = 24
-"""Callers that :meth:`Jobs.wait` holds; each holds one of the threads that answer requests."""
+"""Callers that :class:`Jobs` holds while they wait; each holds one of the threads that answer requests."""
 
 
 class Work(Protocol):
@@ -147,13 +147,19 @@ class Jobs:
         The jobs waited for go before others. Returns whether all of them came to an end in time. Where too many wait
         already nobody does, so that threads are left for requests that are answered at once.
         """
+        with self.attended(jobs.values()):
+            return self._hold(lambda: all(self._owners.get(key) is not job for key, job in jobs.items()), deadline)
+
+    def wait_prepared(self, job: Job, deadline: float) -> bool:
+        """Wait until a job is prepared or at its end, or until ``deadline``; returns whether it is. Where too many wait
+        already nobody does."""
+        return self._hold(lambda: job.status != "preparing", deadline)
+
+    def _hold(self, arrived: Callable[[], bool], deadline: float) -> bool:
         held = self._waits.acquire(blocking=False)
         try:
-            with self.attended(jobs.values()), self._changed:
-                return self._changed.wait_for(
-                    lambda: all(self._owners.get(key) is not job for key, job in jobs.items()),
-                    timeout=max(0.0, deadline - time.monotonic()) if held else 0,
-                )
+            with self._changed:
+                return self._changed.wait_for(arrived, max(0.0, deadline - time.monotonic()) if held else 0)
         finally:
             if held:
                 self._waits.release()

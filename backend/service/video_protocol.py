@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ import numpy as np
 from backend.errors import KeytrackError, LabelConfigError, PayloadError, PromptError, UnavailableError
 from backend.labelstudio.targets import Target, find_target
 from backend.service.engine import Engine
-from backend.service.jobs import Jobs
+from backend.service.jobs import Job, Jobs
 from backend.service.payloads import Task, check_text
 from backend.service.readers import Readers
 from backend.service.video_jobs import ClickWork, Media, PrewarmWork, Room, TrackWork
@@ -159,8 +159,8 @@ class VideoProtocol:
         task = call.media.task
         try:
             work = PrewarmWork(self._room, call.media, check(PrewarmRequest, call.context))
-            self._jobs.submit(f"frames ahead of task {task[1]}", work, [("prewarm", task)])
-            window = _await(work.located, call.deadline)
+            job = self._jobs.submit(f"frames ahead of task {task[1]}", work, [("prewarm", task)])
+            window = self._found(job, work.located, call.deadline)
         except KeytrackError as error:
             return [call.replies.item("prewarm_ack", {"status": "error", "error": str(error)})]
         value: Item = {"status": "ok", "cached": window.cached, "pending": window.pending}
@@ -185,7 +185,7 @@ class VideoProtocol:
                 return [call.replies.item("track_busy", self._busy())]
             work = TrackWork(self._room, call.media, request, marks, session)
             session.job = self._jobs.submit(f"a track of task {task[1]}", work, [session.id])
-            route = _await(work.located, call.deadline)
+            route = self._found(session.job, work.located, call.deadline)
         except KeytrackError as error:
             if session is not None:
                 self._end(session)
@@ -243,6 +243,17 @@ class VideoProtocol:
         session.end()
         self._jobs.cancel([session.id])
 
+    def _found(self, job: Job, located: Future[Found], deadline: float) -> Found:
+        """What work has located; it raises what that has raised.
+
+        Raises:
+            UnavailableError: that takes longer than until the deadline, or the job was cancelled.
+        """
+        self._jobs.wait_prepared(job, deadline)
+        if not located.done():
+            raise UnavailableError(_LATER)
+        return located.result()
+
     def _busy(self) -> Item:
         live, resident = self._sessions.count()
         return {
@@ -265,17 +276,6 @@ class _Call:
 
 def _address(target: Target, task: Task) -> str:
     return check_text(target.address_of(task.data), f"tasks[0].data.{target.key}")
-
-
-def _await(found: Future[Found], deadline: float) -> Found:
-    """What work has located; it raises what that has raised.
-
-    Raises:
-        UnavailableError: that takes longer than until the deadline.
-    """
-    if not wait([found], max(0.0, deadline - time.monotonic())).done:
-        raise UnavailableError(_LATER)
-    return found.result()
 
 
 def _frame(session: Session, told: Told) -> Item:

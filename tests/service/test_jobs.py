@@ -336,3 +336,31 @@ def test_who_would_wait_beside_too_many_others_goes_on_at_once(jobs: Jobs) -> No
     for thread in threads:
         thread.join(PATIENCE)
     assert jobs.wait({"x": job}, deadline())
+
+
+class Fetching:
+    """Work that is prepared when it may be."""
+
+    def __init__(self) -> None:
+        self.come = threading.Event()
+
+    def prepare(self, job: Job) -> None:
+        assert self.come.wait(PATIENCE)
+
+    def steps(self, job: Job) -> Iterator[object]:
+        return iter(())
+
+
+def test_who_waits_for_a_job_to_be_prepared_counts_among_those_who_wait(jobs: Jobs) -> None:
+    work = Fetching()
+    job = jobs.submit("a", work, ["x"])
+    threads = [threading.Thread(target=jobs.wait_prepared, args=(job, deadline())) for _ in range(WAITING_AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: jobs._waits._value == 0)
+    assert not jobs.wait_prepared(job, deadline())
+    assert not jobs.wait({"x": job}, deadline())
+    work.come.set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert jobs.wait_prepared(job, deadline())

@@ -313,6 +313,16 @@ def test_what_takes_too_long_is_told(service: Service, client: Client, slow: thr
     assert client.drain(client.track(CAR, frame=1)["session_id"])[1]["done"]
 
 
+def test_who_waits_for_a_video_that_nobody_wants_any_more_is_let_go(
+    service: Service, client: Client, slow: threading.Event
+) -> None:
+    limit(service, patience=PATIENCE)
+    waiting = Background(lambda: client.value("prewarm", "prewarm_ack", frame=1))
+    eventually(service.keytrack._jobs.live)
+    client.value("release", "release_ack")
+    assert (waiting.result()["status"], slow.is_set()) == ("error", False)
+
+
 def test_a_stop_lets_those_go_who_wait(start: Start) -> None:
     tracker = FakeTracker(paced=True)
     service = start(tracker)
