@@ -34,8 +34,8 @@ def tracker() -> FakeTracker:
 
 
 @pytest.fixture
-def task(studio: Studio, tmp_path: Path, tracker: FakeTracker) -> Iterator[tuple[int, int]]:
-    """A project's and its task's number: uploaded pictures, and a backend with that tracker."""
+def task(studio: Studio, tmp_path: Path, tracker: FakeTracker) -> Iterator[tuple[int, int, int]]:
+    """A project's, its task's and its backend's number: uploaded pictures, and that tracker."""
     write_slides(tmp_path)
     client = studio.client
     project = client.post("/api/projects", {"title": f"clicks {tmp_path.name}"[:50], "label_config": CONFIG})["id"]
@@ -55,8 +55,8 @@ def task(studio: Studio, tmp_path: Path, tracker: FakeTracker) -> Iterator[tuple
     made = client.post(f"/api/projects/{project}/import", body, return_task_ids="true")
     with ExitStack() as stack:
         url = stack.enter_context(serving(studio, tmp_path / "backend", lambda: tracker, budget_seconds=PATIENCE))
-        client.post("/api/ml", {"url": url, "is_interactive": True, "title": "Keytrack", "project": project})
-        yield project, made["task_ids"][0]
+        backend = client.post("/api/ml", {"url": url, "is_interactive": True, "title": "Keytrack", "project": project})
+        yield project, made["task_ids"][0], backend["id"]
 
 
 def saved_result(studio: Studio, task: int) -> list[dict[str, Any]]:
@@ -66,13 +66,12 @@ def saved_result(studio: Studio, task: int) -> list[dict[str, Any]]:
 
 
 def test_clicks_make_a_mask_and_track_carries_it(
-    studio: Studio, task: tuple[int, int], tracker: FakeTracker, shots: Path
+    studio: Studio, task: tuple[int, int, int], tracker: FakeTracker, shots: Path
 ) -> None:
     with browser_page() as tab:
         LabelingPage(tab, studio.url).sign_in(studio.account)
         page = PicturePage(tab)
-        address = f"{studio.url}/projects/{task[0]}/data?task={task[1]}"
-        page.open(address)
+        page.open(f"{studio.url}/projects/{task[0]}/data?task={task[1]}")
         page.switch_auto_annotation_on()
         page.take_smart_tool()
 
@@ -125,10 +124,13 @@ def test_clicks_make_a_mask_and_track_carries_it(
         assert {mark.object_id for mark in marks} == {refined["meta"]["track_id"], people[2]["id"]}
         assert all(mark.shows(expected[mark.id]) for mark in marks)
 
-        page.open(address)
-        page.switch_auto_annotation_on()
-        page.take_smart_tool()
-        page.click("t", 140, 110)  # what the browser has drawn and saved itself is still the model's
+    # What the browser has drawn anew and saved is still the model's.
+    asked = {**tracked[0], "id": "again", "from_name": "click", "type": "keypointlabels"}
+    asked["value"] = {"x": 90, "y": 90, "width": 0.2, "keypointlabels": ["Track"]}
+    reply = studio.client.post(
+        f"/api/ml/{task[2]}/interactive-annotating", {"task": task[1], "context": {"result": [asked]}}
+    )
+    assert {item["id"] for item in reply["data"]["result"]} == set(expected)
     assert len(tracker.calls) == 2
     (start,) = tracker.calls[0].prompts
     assert start.mask is not None
