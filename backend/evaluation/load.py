@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend.demo.project import LABEL_CONFIG
 from backend.evaluation.load_annotator import Annotator
 from backend.evaluation.load_client import LoadClient
 from backend.evaluation.load_report import HeldMemory, Latencies
@@ -19,8 +20,7 @@ from backend.evaluation.load_videos import make_videos
 from backend.evaluation.load_watch import HealthWatch, MemoryWatch
 from backend.settings import Settings
 
-LABEL_CONFIG = Path(__file__).resolve().parents[2] / "labelstudio_config" / "video_boxes.xml"
-# A press under way is answered within its budget, one that hangs after the client's patience.
+# A press under way is answered within its budget; one that hangs is given up by the client before this.
 _LAST_PRESS_SECONDS = 120.0
 
 log = logging.getLogger(__name__)
