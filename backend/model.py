@@ -128,7 +128,8 @@ class Keytrack:
                 continue
             try:
                 config = parse_config(kept.label_config)
-                regions = parse_regions(kept.result, config)
+                own = {one.key.region for one in tracks}  # of another class meanwhile, a region had a newer press
+                regions = [one for one in parse_regions(kept.result, config) if one.id in own]
                 footage = self._footage(Task(id=kept.task, data=kept.data), config, kept.project)
                 self._interactive.press(kept.project, kept.task, regions, footage, 0, idle=True)
             except UnavailableError:  # stopped meanwhile; the next start takes up the rest

@@ -15,7 +15,7 @@ import pytest
 
 from backend.errors import MediaError
 from support.fake_tracker import PATIENCE, FakeTracker
-from support.service import Service, keyframe, notes_of, region, without_notes
+from support.service import Background, Service, keyframe, notes_of, region, without_notes
 from support.video_client import eventually
 
 DRAWN = keyframe(10, 40, 30, 32, 24)
@@ -95,6 +95,26 @@ def test_a_track_that_failed_is_not_tried_at_each_restart(start: Start) -> None:
     after = start()
     after.keytrack.resume()
     assert (len(after.keytrack._jobs), list(after.keytrack._store.presses)) == (0, [])
+
+
+def test_a_region_that_is_of_another_class_meanwhile_is_left_as_it_is(start: Start) -> None:
+    paced = FakeTracker(paced=True)
+    before = start(paced, budget=0.05)
+    before.press(region("a", DRAWN), region("b", keyframe(5, 90, 60, 20, 20)))
+    paced.until(lambda: len(paced.calls) == 1)
+    before.budget(PATIENCE)
+    moved = region("a", keyframe(10, 44, 30, 32, 24), label="Person")
+    waiting = Background(lambda: before.press_one(moved))
+    eventually(lambda: any(job.waiters and job.status == "ready" for job in before.keytrack._jobs.live()))
+    paced.allow(31)  # a frame for the step under way, and all of them for the one that is waited for
+    assert notes_of(waiting.result()) == ["tracked 1-30"]
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert [sorted(call.boxes_of(name)) for call in after.tracker.calls for name in "ab"] == [[], [4]]
+    assert notes_of(after.press_one(moved)) == ["tracked 1-30"]
+    assert len(after.tracker.calls) == 1
 
 
 def test_of_two_presses_on_a_class_the_later_one_is_kept(start: Start) -> None:
