@@ -53,6 +53,7 @@ class Delivery:
         self._lock = threading.Lock()
         # When the turn of each is, and how often it failed.
         self._due: dict[Address, tuple[float, int]] = {}
+        self._alarms: set[float] = set()  # each is a thread that waits
         self._sending: Address | None = None
 
     def sending(self, project: str, task: str) -> bool:
@@ -87,14 +88,23 @@ class Delivery:
             wait = due - self._clock()
             if wait <= 0:
                 self._sending = address
+            elif due in self._alarms:
+                return
+            else:
+                self._alarms.add(due)
         if wait > 0:
-            self._alarm(wait, self._next)
+            self._alarm(wait, lambda: self._ring(due))
             return
         try:
             self._jobs.submit("post task {1} of project {0}".format(*address), _Posting(address, self), idle=True)
         except UnavailableError:  # the service is stopping; the next one goes on
             with self._lock:
                 self._sending = None
+
+    def _ring(self, due: float) -> None:
+        with self._lock:
+            self._alarms.discard(due)
+        self._next()
 
     def _post(self, address: Address) -> None:
         """One try, and what comes of it."""

@@ -100,6 +100,19 @@ def test_a_day_without_label_studio_is_waited_out(post: Post, fake: FakeStudio) 
     assert len(fake.of(1)) == 1
 
 
+def test_many_that_wait_have_one_alarm(post: Post, fake: FakeStudio) -> None:
+    fake.refuses = 503
+    for number in range(1, 6):
+        post.send(number)
+        post.settle()
+        post.now += 0.1
+    assert len(post.alarms) == 1
+    fake.refuses = None
+    for _ in range(6):
+        post.wait(FIRST_WAIT)
+    assert ([len(fake.of(number)) for number in range(1, 6)], post.alarms) == ([1] * 5, [])
+
+
 def test_one_that_waits_holds_no_other_back(post: Post, fake: FakeStudio) -> None:
     fake.refuses = 503
     post.send(1)
