@@ -62,6 +62,12 @@ def test_text_says_it_at_the_end(stream: io.StringIO) -> None:
     assert second.endswith(": idle")
 
 
+def test_what_somebody_sent_makes_no_line_of_its_own(stream: io.StringIO) -> None:
+    set_up("info", "text", stream)
+    log.info("task %s", "1\n2026-11-21 WARNING somebody else")
+    assert len(stream.getvalue().splitlines()) == 1
+
+
 def test_another_thread_is_about_something_else(stream: io.StringIO) -> None:
     set_up("info", "json", stream)
     with logs.about(job=3):

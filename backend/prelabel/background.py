@@ -140,7 +140,8 @@ class Background:
             self._say(key, f"{name}: not tracked now: {len(self._waiting)} tasks are waiting; ask again later")
 
     def leave(self, project: str, task: str) -> None:
-        """Track a task no longer: somebody works on it."""
+        """Track a task no longer, nor post what was found: somebody works on it."""
+        self._delivery.leave(project, task)
         key = key_of(project, task)
         with self._lock:
             waited = self._waiting.get(key) is not None

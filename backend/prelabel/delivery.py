@@ -73,6 +73,18 @@ class Delivery:
             self._due[parcel.address] = self._clock(), 0
         self._next()
 
+    def leave(self, project: str, task: str) -> None:
+        """Post a task's parcel no longer, if it is not on its way.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with self._lock:
+            self._due.pop((project, task), None)
+        parcel = self._parcels.get(project, task)
+        if parcel is not None:
+            self._parcels.drop(parcel)
+
     def resume(self) -> None:
         """Go on with what was not posted when the service ended."""
         with self._lock:

@@ -42,7 +42,7 @@ class Webhooks:
     """What each event leads to.
 
     Args:
-        jobs: on which tasks are considered, when there is nothing else to do.
+        jobs: beside whose worker tasks are considered.
         consider: has a task tracked without a press, if there is something to track it by.
         leave: has it left, since somebody works on it.
         client: makes a client of a project's Label Studio; None where no token is known.

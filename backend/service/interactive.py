@@ -89,51 +89,60 @@ class Interactive:
         """
         try:
             with self._deciding:
-                pursuits, jobs = self._begin(project, task, regions, footage, idle)
+                pursuits, wanted = self._compare(project, task, regions, footage)
+                jobs, refused = self._begin(pursuits, wanted, footage, f"task {task} of project {project}", idle)
             if jobs:
                 self._jobs.wait(jobs, deadline)
-            return [self._reply(pursuit, jobs.get(pursuit.key)) for pursuit in pursuits]
+            return [
+                _verbatim(pursuit.region, notes.problem(refused, {}, 0, None))
+                if refused is not None and pursuit in wanted
+                else self._reply(pursuit, jobs.get(pursuit.key))
+                for pursuit in pursuits
+            ]
         except StorageError as error:  # to be said at the regions: of a failed request the page shows nothing
             logger.error("task %s of project %s: %s", task, project, error)
             return [_verbatim(region, notes.problem(str(error), {}, 0, None)) for region in regions]
 
-    def _begin(
-        self, project: str, task: str, regions: Sequence[Region], footage: Footage, idle: bool
-    ) -> tuple[list[Pursuit], dict[Hashable, Job]]:
-        """Compare with the store, and submit a job for what has to be tracked; the jobs at work, by track."""
+    def _compare(
+        self, project: str, task: str, regions: Sequence[Region], footage: Footage
+    ) -> tuple[list[Pursuit], list[Pursuit]]:
+        """Compare with the store: all, and those that have to be tracked and are not being tracked."""
         press = self._store.next_press()
         pursuits: list[Pursuit] = []
         wanted: list[Pursuit] = []
-        jobs: dict[Hashable, Job] = {}
         for region in regions:
             key = TrackKey(project, task, region.id)
             stored = self._store.track(key)
             demand = _demand(region, stored, self._store.emitted(key), footage.source(self._model_version))
-            owner = None
             if stored is not None and _same(demand, stored.demand):
                 revision = stored.revision
-                owner = self._jobs.owner(key)
+                at_work = self._jobs.owner(key) is not None
                 self._store.touch(key, press, demand.label)
             else:
                 keep = stored is not None and _builds_on(demand, stored.demand)
                 revision = self._store.begin(key, press, demand, keep=keep)
                 stored = self._store.track(key)
+                at_work = False
             base = stored.base if stored is not None else None
-            pursuit = Pursuit(key, revision, region, tuple(demand.human), demand.closed, base)
-            pursuits.append(pursuit)
-            if owner is not None:
-                jobs[key] = owner
-            elif stored is None or not stored.complete:
-                wanted.append(pursuit)
+            pursuits.append(Pursuit(key, revision, region, tuple(demand.human), demand.closed, base))
+            if not at_work and (stored is None or not stored.complete):
+                wanted.append(pursuits[-1])
+        return pursuits, wanted
+
+    def _begin(
+        self, pursuits: Sequence[Pursuit], wanted: Sequence[Pursuit], footage: Footage, name: str, idle: bool
+    ) -> tuple[dict[Hashable, Job], str | None]:
+        """Submit a job for those that are wanted: the jobs at work, by track, and why there is none for those."""
+        owners = {pursuit.key: self._jobs.owner(pursuit.key) for pursuit in pursuits if pursuit not in wanted}
+        jobs: dict[Hashable, Job] = {key: job for key, job in owners.items() if job is not None}
         if wanted:
             neighbours = [pursuit for pursuit in pursuits if pursuit not in wanted and pursuit.key not in jobs]
             try:
-                job = self._submit(wanted, neighbours, footage, f"task {task} of project {project}", idle)
-                jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
+                job = self._submit(wanted, neighbours, footage, name, idle)
             except BusyError as error:  # to be said at the regions: of a failed request the page shows nothing
-                for pursuit in wanted:
-                    self._store.fail(pursuit.key, pursuit.revision, str(error))
-        return pursuits, jobs
+                return jobs, str(error)
+            jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
+        return jobs, None
 
     def _submit(
         self, pursuits: Sequence[Pursuit], neighbours: Sequence[Pursuit], footage: Footage, name: str, idle: bool

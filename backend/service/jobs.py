@@ -12,9 +12,10 @@ import itertools
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal, Protocol
 
 from backend import logs
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 Status = Literal["preparing", "ready", "running", "done", "failed", "cancelled"]
 PREPARING_AT_ONCE = 8
+IDLE_PREPARING_AT_ONCE = 4
+MOST_IDLE = 1000
+"""Idle jobs that wait to be prepared; each holds what it was told."""
 WAITING_AT_ONCE = 24
 """Callers that :class:`Jobs` holds while they wait; each holds one of the threads that answer requests."""
 
@@ -85,6 +89,8 @@ class Jobs:
         self._numbers = itertools.count(1)
         self._turns = itertools.count(1)
         self._slots = threading.BoundedSemaphore(PREPARING_AT_ONCE)
+        self._unprepared: deque[Job] = deque()  # idle ones
+        self._idle_preparers = 0
         self._worker: threading.Thread | None = None
         self._closed = False
 
@@ -122,13 +128,21 @@ class Jobs:
             job = Job(next(self._numbers), name, work, frozenset(keys), idle=idle)
             if not idle:
                 self._refuse_too_many(job.keys)
+            elif len(self._unprepared) >= MOST_IDLE:
+                raise BusyError(f"the backend is busy: {MOST_IDLE} things wait to be looked at; try again in a while")
             self._take(job.keys)
             self._owners.update(dict.fromkeys(job.keys, job))
             self._jobs[job.number] = job
             if self._worker is None:
                 self._worker = threading.Thread(target=self._run, name="keytrack-worker", daemon=True)
                 self._worker.start()
-        threading.Thread(target=self._prepare, args=(job,), name=f"keytrack-prepare-{job.number}", daemon=True).start()
+            if idle:
+                self._unprepared.append(job)
+                if self._idle_preparers == IDLE_PREPARING_AT_ONCE:
+                    return job
+                self._idle_preparers += 1
+        prepare = self._prepare_idle if idle else partial(self._prepare_in_turn, job)
+        threading.Thread(target=prepare, name=f"keytrack-prepare-{job.number}", daemon=True).start()
         return job
 
     def owner(self, key: Hashable) -> Job | None:
@@ -224,16 +238,29 @@ class Jobs:
                     del self._owners[key]
             self._changed.notify_all()
 
-    def _prepare(self, job: Job) -> None:
+    def _prepare_in_turn(self, job: Job) -> None:
         with self._slots:
-            if not job.live:
-                return
-            try:
-                with logs.about(job=job.number):
-                    job.work.prepare(job)
-            except Exception as error:  # noqa: BLE001 - whatever went wrong is told to whoever waits
-                self._fail(job, error)
-                return
+            self._prepare(job)
+
+    def _prepare_idle(self) -> None:
+        """Prepare idle jobs until there is none: they take no turn from those that somebody waits for."""
+        while True:
+            with self._changed:
+                if not self._unprepared:
+                    self._idle_preparers -= 1
+                    return
+                job = self._unprepared.popleft()
+            self._prepare(job)
+
+    def _prepare(self, job: Job) -> None:
+        if not job.live:
+            return
+        try:
+            with logs.about(job=job.number):
+                job.work.prepare(job)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong is told to whoever waits
+            self._fail(job, error)
+            return
         with self._changed:
             if job.live:
                 job.status = "ready"

@@ -150,6 +150,6 @@ class PictureWork:
         except Exception as error:
             told = reason(error)
             for chase in self._chases.values():
-                if job.owns(chase.key):
+                if job.owns(chase.key) and not job.cancelled():  # a stop is no fault of theirs
                     self._store.fail(chase.key, chase.revision, told)
             raise

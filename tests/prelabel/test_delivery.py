@@ -197,6 +197,19 @@ def test_a_store_that_cannot_be_read_for_a_while_holds_it_up_alone(
     assert (len(fake.of(1)), post.left()) == (1, [])
 
 
+def test_what_waits_for_a_task_that_somebody_annotates_is_left(post: Post, fake: FakeStudio) -> None:
+    fake.refuses = 503
+    for number in (1, 2):
+        post.send(number)
+    post.settle()
+    post.delivery.leave("1", "1")
+    post.delivery.leave("1", "9")  # of which there is none
+    fake.refuses = None
+    post.wait(LONGEST_WAIT)
+    post.settle()
+    assert (fake.of(1), len(fake.of(2)), post.left()) == ([], 1, [])
+
+
 def test_the_service_goes_on_with_it_after_a_restart(start: Callable[..., Service], fake: FakeStudio) -> None:
     fake.refuses = 500
     before = start(FakeTracker())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from backend.errors import BusyError, UnavailableError, VideoError
-from backend.service.jobs import WAITING_AT_ONCE, Job, Jobs
+from backend.service.jobs import IDLE_PREPARING_AT_ONCE, WAITING_AT_ONCE, Job, Jobs
 
 PATIENCE = 20.0  # seconds until a test gives up; nothing waits this long unless it is broken
 
@@ -364,3 +364,32 @@ def test_who_waits_for_a_job_to_be_prepared_counts_among_those_who_wait(jobs: Jo
     for thread in threads:
         thread.join(PATIENCE)
     assert jobs.wait_prepared(job, deadline())
+
+
+def test_idle_jobs_take_few_threads_and_no_turn_from_presses(jobs: Jobs) -> None:
+    idle = [Steps(f"idle{number}", 1, []) for number in range(40)]
+    for work in idle:
+        work.hold_prepare.clear()
+        jobs.submit(work.name, work, [work.name], idle=True)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("keytrack-prepare")]
+    assert len(threads) == IDLE_PREPARING_AT_ONCE
+    press = jobs.submit("press", Steps("press", 1, []), ["x"])
+    assert jobs.wait({"x": press}, deadline())
+    for work in idle:
+        work.hold_prepare.set()
+    eventually(lambda: len(jobs) == 0)
+    assert all(work.closed.is_set() for work in idle)
+
+
+def test_idle_jobs_are_bounded(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.service.jobs.MOST_IDLE", 3)
+    works = [Steps(f"idle{number}", 1, []) for number in range(IDLE_PREPARING_AT_ONCE + 3)]
+    for work in works:
+        work.hold_prepare.clear()
+        eventually(lambda: len(jobs._unprepared) < 3)
+        jobs.submit(work.name, work, idle=True)
+    eventually(lambda: len(jobs._unprepared) == 3)
+    with pytest.raises(BusyError):
+        jobs.submit("more", Steps("more", 1, []), idle=True)
+    for work in works:
+        work.hold_prepare.set()

@@ -163,6 +163,19 @@ def test_a_press_whose_video_was_being_fetched_is_taken_up_again(start: Start, m
     assert len(after.tracker.calls) == 1
 
 
+def test_a_press_that_was_refused_as_busy_is_taken_up_too(start: Start) -> None:
+    before = start(FakeTracker(paced=True), budget=0.05, max_jobs=1)
+    before.press_one(region("a", DRAWN))
+    assert "busy" in notes_of(before.press_one(region("b", DRAWN), number=2))[0]
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert len(after.tracker.calls) == 2
+    assert notes_of(after.press_one(region("b", DRAWN), number=2)) == ["tracked 1-30"]
+    assert len(after.tracker.calls) == 2
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
