@@ -263,6 +263,11 @@ def wait_policy() -> str:
     return os.environ.get("OMP_WAIT_POLICY", "")
 
 
+def foreign_variables() -> dict[str, str]:
+    """The environment without our own variables: for a service that is started with settings of its own."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)}
+
+
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that are no setting: most often a typing mistake.
 

@@ -15,7 +15,7 @@ import requests
 
 from backend.demo.process import ServerProcess
 from backend.errors import StartError
-from backend.settings import ENV_PREFIX, Settings, option_name
+from backend.settings import Settings, foreign_variables, option_name
 
 COMMAND = (sys.executable, "-m", "backend")
 START_SECONDS = 300.0
@@ -59,11 +59,12 @@ class LoadServer:
         options = {option_name(name): getattr(settings, name) for name in _PASSED}
         options |= {"--data-dir": directory / "data", "--media-root": media, "--host": "127.0.0.1", "--port": 0}
         arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
-        ours = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
         self.log = directory / "serve.log"
         self.url = ""
         self.pid = 0
-        self._process = ServerProcess("the service", [*command, "serve", *arguments], self.log, env=ours, cwd=_ROOT)
+        self._process = ServerProcess(
+            "the service", [*command, "serve", *arguments], self.log, env=foreign_variables(), cwd=_ROOT
+        )
 
     def __enter__(self) -> LoadServer:
         """Start it.

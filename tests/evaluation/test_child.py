@@ -11,7 +11,7 @@ import pytest
 from backend.errors import DatasetError, MeasuringError
 from backend.evaluation.benchmark_report import read_report
 from backend.evaluation.child import in_child
-from backend.evaluation.machine import peak_bytes
+from backend.memory import peak_bytes
 
 ROOT = Path(__file__).parents[2]
 
