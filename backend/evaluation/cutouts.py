@@ -140,7 +140,8 @@ class Cutout:
 
     def _crop(self, index: int) -> tuple[slice, slice]:
         box = self._masks[index].box
-        assert box is not None, "an object that is whole has a box"
+        if box is None:
+            raise ValueError("an object that is whole has a box")
         (width, height), (x0, y0, x1, y1) = self.picture, (int(side) for side in box)
         rows = slice(max(y0 - _ROOM, 0), min(y1 + _ROOM, height))
         return rows, slice(max(x0 - _ROOM, 0), min(x1 + _ROOM, width))

@@ -31,7 +31,7 @@ SIGNED_PATHS = ("/data/", "/tasks/", "/projects/")  # where Label Studio serves 
 LOGIN = "/user/login"
 MAX_REDIRECTS = 5
 READ_TIMEOUT = 60.0
-SET_TOKEN = (
+TO_BE_SET = (
     "set KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN (a personal access token, or a legacy token where "
     "the organization has those switched on)"
 )
@@ -274,7 +274,7 @@ def _request(
 
 def _refused(source: _Source, address: str) -> MediaError:
     state = "refused the token" if source.auth is not None else "wants a token, and none is known"
-    return MediaError(f"{shown(address)}: Label Studio {state}; {SET_TOKEN}")
+    return MediaError(f"{shown(address)}: Label Studio {state}; {TO_BE_SET}")
 
 
 def _is_page(response: requests.Response) -> bool:

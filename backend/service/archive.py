@@ -149,14 +149,15 @@ class Snapshot:
     def entry(self, key: TrackKey) -> Entry | None:
         """One track, whether the last press brought it or not."""
         row = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM tracks WHERE project = ? AND task = ? AND region = ?",
+            f"SELECT {_COLUMNS} FROM tracks WHERE project = ? AND task = ? AND region = ?",  # noqa: S608
             (key.project, key.task, key.region),
         ).fetchone()
         return None if row is None else _entry(row)
 
     def _of_task(self, project: str, task: str) -> list[Entry]:
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM tracks WHERE project = ? AND task = ? ORDER BY id", (project, task)
+            f"SELECT {_COLUMNS} FROM tracks WHERE project = ? AND task = ? ORDER BY id",  # noqa: S608
+            (project, task),
         ).fetchall()
         found = [_entry(row) for row in rows]
         latest: dict[str, int] = {}

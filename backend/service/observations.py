@@ -103,14 +103,15 @@ def exchange(db: sqlite3.Connection, sides: tuple[tuple[int, int], tuple[int, in
             row
             for frame in wanted
             for row in db.execute(
-                f"SELECT {columns} FROM observations WHERE track = ? AND revision = ? AND frame = ?", (*side, frame)
+                f"SELECT {columns} FROM observations WHERE track = ? AND revision = ? AND frame = ?",  # noqa: S608
+                (*side, frame),
             )
         ]
         for side in sides
     ]
     for side, taken in zip(sides, reversed(rows), strict=True):
         db.executemany(
-            f"INSERT OR REPLACE INTO observations (track, revision, {columns}) "
+            f"INSERT OR REPLACE INTO observations (track, revision, {columns}) "  # noqa: S608
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(*side, *row) for row in taken],
         )

@@ -84,19 +84,20 @@ class Store:
 
     def track(self, key: TrackKey) -> StoredTrack | None:
         """One track's row."""
-        rows = self._tracks("project = ? AND task = ? AND region = ?", (key.project, key.task, key.region))
+        rows = self._tracks(key.project, key.task, key.region)
         return rows[0] if rows else None
 
     def tracks(self, project: str, task: str) -> list[StoredTrack]:
         """All tracks of a task, in the order in which they were first asked for."""
-        return self._tracks("project = ? AND task = ?", (project, task))
+        return self._tracks(project, task)
 
-    def _tracks(self, where: str, values: tuple[Any, ...]) -> list[StoredTrack]:
+    def _tracks(self, project: str, task: str, region: str | None = None) -> list[StoredTrack]:
         rows = self._database.all(
             "SELECT t.id, project, task, region, label, source, direction, t.human, t.closed, pressed, t.revision, "
             "problem, answer, score, texts, remarks, b.revision, b.human, b.closed, b.sequence "
-            f"FROM tracks t LEFT JOIN bases b ON b.track = t.id AND t.answer IS NULL WHERE {where} ORDER BY t.id",
-            values,
+            "FROM tracks t LEFT JOIN bases b ON b.track = t.id AND t.answer IS NULL "
+            "WHERE project = ? AND task = ? AND region = coalesce(?, region) ORDER BY t.id",
+            (project, task, region),
         )
         return [_stored_track(row) for row in rows]
 
