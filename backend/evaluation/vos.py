@@ -160,7 +160,9 @@ def evaluate(
             break
         for observation in result.observations:
             tracks[observation.object_id].add(observation)
-        numbers = number_map({int(one.object_id): one for one in result.observations}, (video.width, video.height))
+        # What is told again of some objects says nothing of the others.
+        seen = {int(name): one for name, track in tracks.items() if (one := track.observations.get(result.frame))}
+        numbers = number_map(seen, (video.width, video.height))
         for name, mask in _truth(sequence, result.frame, video).items():
             found = numbers == int(name)
             scores[name][result.frame] = Score(region_similarity(mask, found), contour_accuracy(mask, found))

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from backend.evaluation.clicks import deepest_point, next_click
 from backend.evaluation.davis import DavisSequence, find_sequences
 from backend.evaluation.vos import Score, SequenceResult, evaluate, overall
 from backend.evaluation.vos_report import COLUMNS, as_csv, as_json, as_table
-from backend.tracks import BoolArray, Point
+from backend.tracks import BoolArray, FrameResult, Point
 from support.davis import HEIGHT, WIDTH, Numbers, ScriptedTracker, numbers, write_sequence
 
 SQUARE = (1, 5, 5, 15, 15)
@@ -63,6 +65,21 @@ def test_results_may_come_in_any_order(tmp_path: Path) -> None:
     result = evaluated(sequence, perfect(sequence, order=(0, 3, 2, 1, 5, 4)))
     assert result.scores["1"] == (PERFECT,) * 6
     assert sorted(result.tracks["1"].observations) == list(range(6))
+
+
+def test_an_object_keeps_its_score_where_another_one_is_told_again(tmp_path: Path) -> None:
+    """As the guard does where two have swapped."""
+    sequence = make(tmp_path, [numbers(SQUARE, (2, 20, 5, 30, 15))] * 4)
+
+    class Retelling(ScriptedTracker):
+        def track(self, video: Any, prompts: Any, **options: Any) -> Iterator[FrameResult]:
+            for result in super().track(video, prompts, **options):
+                first, second = result.observations
+                yield FrameResult(result.frame, (replace(first, mask=None), second))
+                yield FrameResult(result.frame, (first,))
+
+    tracker = Retelling(lambda _, name, frame: (sequence.truth(frame)[name], 0.8))
+    assert evaluated(sequence, tracker).scores == {"1": (PERFECT,) * 4, "2": (PERFECT,) * 4}
 
 
 def test_objects_that_come_later_are_no_part_of_it(tmp_path: Path) -> None:
