@@ -10,11 +10,11 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from backend.errors import PayloadError, StorageError, UnavailableError
+from backend.errors import BusyError, PayloadError, StorageError, UnavailableError
 from backend.labelstudio.config import VideoConfig
 from backend.prelabel.delivery import Delivery
 from backend.prelabel.keeping import keep
-from backend.prelabel.later import Alarm, call_later
+from backend.prelabel.later import Alarm, Wake, call_later
 from backend.prelabel.one_video import OneVideo
 from backend.prelabel.passing import is_passing
 from backend.prelabel.plan import Everything, Left, plan_task
@@ -81,8 +81,7 @@ class Background:
         self._keyframe_iou = keyframe_iou
         self._lock = threading.Lock()
         self._clock = clock
-        self._alarm = alarm
-        self._alarms: set[float] = set()
+        self._wake = Wake(self._next, clock, alarm)
         self._waiting = Waiting(MOST_WAITING, MOST_WAITING_BYTES)
         self._tracking: Hashable | None = None
         self._leaving = False  # the one that is being tracked
@@ -181,28 +180,21 @@ class Background:
                 self._tracking = order.key
                 self._leaving = False
         if order is None:
-            self._wake_at(due)
+            if due is not None:
+                self._wake.at(due)
             return
         try:
             self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key], idle=True)
+        except BusyError:
+            again = self._clock() + FIRST_WAIT
+            self._put_back(order, again)
+            with self._lock:
+                self._tracking = None
+            self._wake.at(again)
         except UnavailableError:  # the service is stopping; Label Studio asks again
             with self._lock:
                 self._tracking = None
                 self._waiting.clear()
-
-    def _wake_at(self, due: float | None) -> None:
-        """Look again when the next turn is."""
-        with self._lock:
-            if due is None or due in self._alarms:
-                return
-            self._alarms.add(due)
-
-        def ring() -> None:
-            with self._lock:
-                self._alarms.discard(due)
-            self._next()
-
-        self._alarm(max(0.0, due - self._clock()), ring)
 
     def _failed(self, order: Order, error: Exception) -> None:
         """A task could not be tracked: it is tried again where that may help, and once more, and so on."""
@@ -210,13 +202,18 @@ class Background:
             return
         wait = min(FIRST_WAIT * 2**order.failures, LONGEST_WAIT)
         again = replace(order, failures=order.failures + 1)
+        if self._put_back(again, self._clock() + wait):
+            self._say(order.key, f"{order}: failed {_times(again.failures)}, is tried again in {wait:g} s: {error}")
+
+    def _put_back(self, order: Order, due: float) -> bool:
+        """Have the order that was taken wait for another turn; whether it does, or a newer one of its task."""
         with self._lock:
             if self._leaving:  # somebody annotated it meanwhile
-                return
-            if self._waiting.get(order.key) is None and not self._waiting.add(again, self._clock() + wait):
+                return False
+            if self._waiting.get(order.key) is None and not self._waiting.add(order, due):
                 self._tried.pop(order.key, None)  # no room: Label Studio may ask again
-                return
-        self._say(order.key, f"{order}: failed {_times(again.failures)}, is tried again in {wait:g} s: {error}")
+                return False
+        return True
 
     def _pressed(self, order: Order) -> bool:
         """Whether somebody has pressed for a task since it was considered: then the presses count."""

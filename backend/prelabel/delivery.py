@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from backend.errors import KeytrackError, UnavailableError
+from backend.errors import BusyError, KeytrackError, UnavailableError
 from backend.labelstudio.client import LabelStudioClient
-from backend.prelabel.later import Alarm, call_later
+from backend.prelabel.later import Alarm, Wake, call_later
 from backend.prelabel.passing import is_passing
 from backend.prelabel.studio import number_of, post
 from backend.service.jobs import Job, Jobs
@@ -49,11 +49,10 @@ class Delivery:
         self._jobs = jobs
         self._client = client
         self._clock = clock
-        self._alarm = alarm
+        self._wake = Wake(self._next, clock, alarm)
         self._lock = threading.Lock()
         # When the turn of each is, and how often it failed.
         self._due: dict[Address, tuple[float, int]] = {}
-        self._alarms: set[float] = set()  # each is a thread that waits
         self._sending: Address | None = None
 
     def sending(self, project: str, task: str) -> bool:
@@ -97,26 +96,23 @@ class Delivery:
             if self._sending is not None or not self._due:
                 return
             address, (due, _) = min(self._due.items(), key=lambda item: item[1][0])
-            wait = due - self._clock()
-            if wait <= 0:
+            wait = due > self._clock()
+            if not wait:
                 self._sending = address
-            elif due in self._alarms:
-                return
-            else:
-                self._alarms.add(due)
-        if wait > 0:
-            self._alarm(wait, lambda: self._ring(due))
+        if wait:
+            self._wake.at(due)
             return
         try:
             self._jobs.submit("post task {1} of project {0}".format(*address), _Posting(address, self), idle=True)
+        except BusyError:
+            self._release()
+            self._wake.at(self._clock() + FIRST_WAIT)
         except UnavailableError:  # the service is stopping; the next one goes on
-            with self._lock:
-                self._sending = None
+            self._release()
 
-    def _ring(self, due: float) -> None:
+    def _release(self) -> None:
         with self._lock:
-            self._alarms.discard(due)
-        self._next()
+            self._sending = None
 
     def _post(self, address: Address) -> None:
         """One try, and what comes of it."""

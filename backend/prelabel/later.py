@@ -14,3 +14,35 @@ def call_later(seconds: float, function: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, function)
     timer.daemon = True
     timer.start()
+
+
+class Wake:
+    """Calls a function that looks for what is due, does that, and asks to be called again when the next thing is.
+
+    So one call that comes early enough is enough, and a thread more waits only where an earlier time is asked for.
+
+    Args:
+        function: what is called.
+        clock: in seconds; one that nobody sets, since a clock on the wall may jump.
+        alarm: see :data:`Alarm`.
+    """
+
+    def __init__(self, function: Callable[[], None], clock: Callable[[], float], alarm: Alarm = call_later) -> None:
+        self._function = function
+        self._clock = clock
+        self._alarm = alarm
+        self._lock = threading.Lock()
+        self._asked: set[float] = set()
+
+    def at(self, due: float) -> None:
+        """Call the function at a time of the clock, unless it is called before that anyway."""
+        with self._lock:
+            if any(other <= due for other in self._asked):
+                return
+            self._asked.add(due)
+        self._alarm(max(0.0, due - self._clock()), lambda: self._ring(due))
+
+    def _ring(self, due: float) -> None:
+        with self._lock:
+            self._asked.discard(due)
+        self._function()

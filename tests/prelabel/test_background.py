@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from backend.errors import BusyError
 from backend.prelabel import background, delivery
+from backend.prelabel.later import Wake
 from backend.tracks import Detection
 from support.fake_studio import FakeStudio
 from support.fake_tracker import PATIENCE, FakeTracker
@@ -245,7 +247,9 @@ class Time:
         self.alarms: list[tuple[float, Callable[[], None]]] = []
         found = service.keytrack._background
         found._clock = lambda: self.now
-        found._alarm = lambda seconds, ring: self.alarms.append((self.now + seconds, ring))
+        found._wake = Wake(
+            found._next, found._clock, lambda seconds, ring: self.alarms.append((self.now + seconds, ring))
+        )
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -281,6 +285,21 @@ def test_a_failure_that_may_pass_is_tried_again_by_itself_after_ever_longer(
     until(lambda: len(fake.of(1)) == 1)
     assert failures(decisions)[-1] == "failed 3 times, is tried again in 120 s"
     assert len(service.tracker.calls) == 4
+
+
+def test_a_queue_that_is_full_is_asked_again_after_a_while(start: Start, fake: FakeStudio, monkeypatch) -> None:
+    service = start()
+    clock = Time(service)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BusyError("1000 things wait")
+
+    with monkeypatch.context() as full:
+        full.setattr(service.keytrack._jobs, "submit", refuse)
+        assert service.batch(detected(number=1), detected(number=2)) == [[], []]
+        assert len(clock.alarms) == 1
+    clock.advance(background.FIRST_WAIT)
+    until(lambda: len(fake.of(1)) == len(fake.of(2)) == 1)
 
 
 def test_others_are_tracked_while_one_waits_for_another_try(start: Start, fake: FakeStudio, decisions) -> None:

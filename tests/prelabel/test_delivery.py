@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import StorageError
+from backend.errors import BusyError, StorageError
 from backend.labelstudio.client import LabelStudioClient
 from backend.prelabel import delivery
 from backend.prelabel.delivery import FIRST_WAIT, LONGEST_WAIT, Delivery
@@ -111,6 +111,21 @@ def test_many_that_wait_have_one_alarm(post: Post, fake: FakeStudio) -> None:
     for _ in range(6):
         post.wait(FIRST_WAIT)
     assert ([len(fake.of(number)) for number in range(1, 6)], post.alarms) == ([1] * 5, [])
+
+
+def test_a_queue_that_is_full_is_asked_again_after_a_while(
+    post: Post, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BusyError("1000 things wait")
+
+    with monkeypatch.context() as full:
+        full.setattr(post.jobs, "submit", refuse)
+        post.send(1)
+        post.wait(FIRST_WAIT)
+        assert (fake.of(1), post.left()) == ([], [("1", "1")])
+    post.wait(FIRST_WAIT)
+    assert (len(fake.of(1)), post.left(), post.alarms) == (1, [], [])
 
 
 def test_one_that_waits_holds_no_other_back(post: Post, fake: FakeStudio) -> None:
