@@ -3,7 +3,9 @@
 A job is work in steps: an iterator that the worker advances. Between two steps the worker chooses anew, so a job
 that somebody waits for goes first, whatever runs in the background, and several such jobs take turns. What nobody
 asked for goes on only while there is nothing else to do.
-Slow input and output (a download) comes before the first step and runs beside the worker, not on it.
+Slow input and output (a download) comes before the first step and runs beside the worker, not on it. Each job has a
+thread for that: what is scarce (a host's patience, the processor that reads a video's index) bounds itself, so that
+nobody waits behind a host that hangs.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ from backend.service.failures import relieve
 logger = logging.getLogger(__name__)
 
 Status = Literal["preparing", "ready", "running", "done", "failed", "cancelled"]
-PREPARING_AT_ONCE = 8
 IDLE_PREPARING_AT_ONCE = 4
 MOST_IDLE = 1000
 """Idle jobs that wait to be prepared; each holds what it was told."""
@@ -88,7 +89,6 @@ class Jobs:
         self._owners: dict[Hashable, Job] = {}
         self._numbers = itertools.count(1)
         self._turns = itertools.count(1)
-        self._slots = threading.BoundedSemaphore(PREPARING_AT_ONCE)
         self._unprepared: deque[Job] = deque()  # idle ones
         self._idle_preparers = 0
         self._worker: threading.Thread | None = None
@@ -141,7 +141,7 @@ class Jobs:
                 if self._idle_preparers == IDLE_PREPARING_AT_ONCE:
                     return job
                 self._idle_preparers += 1
-        prepare = self._prepare_idle if idle else partial(self._prepare_in_turn, job)
+        prepare = self._prepare_idle if idle else partial(self._prepare, job)
         threading.Thread(target=prepare, name=f"keytrack-prepare-{job.number}", daemon=True).start()
         return job
 
@@ -237,10 +237,6 @@ class Jobs:
                 if self._owners.get(key) is job:
                     del self._owners[key]
             self._changed.notify_all()
-
-    def _prepare_in_turn(self, job: Job) -> None:
-        with self._slots:
-            self._prepare(job)
 
     def _prepare_idle(self) -> None:
         """Prepare idle jobs until there is none: they take no turn from those that somebody waits for."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from backend.video.reader import VideoReader
 
 IDLE_READERS = 4
+OPENING_AT_ONCE = 4
 
 FileState = tuple[Path, int, int]  # path, modification time, size: a file that was replaced is another file
 
@@ -22,6 +23,7 @@ class Readers:
         self._limit = idle
         self._idle: list[tuple[FileState, VideoReader]] = []  # the longest unused first
         self._lock = threading.Lock()
+        self._opening = threading.BoundedSemaphore(OPENING_AT_ONCE)
         self._closed = False
 
     @contextmanager
@@ -32,7 +34,7 @@ class Readers:
             VideoError: the file cannot be opened as a video.
         """
         state = _state(path)
-        reader = self._take(state) or self._open(path)
+        reader = self._take(state) or self._opened(path)
         try:
             yield reader
         finally:
@@ -53,6 +55,10 @@ class Readers:
             surplus, self._idle = [reader for _, reader in self._idle], []
         for reader in surplus:
             reader.close()
+
+    def _opened(self, path: Path) -> VideoReader:
+        with self._opening:
+            return self._open(path)
 
     def _take(self, state: FileState) -> VideoReader | None:
         with self._lock:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from backend.errors import VideoError
-from backend.service.readers import Readers
+from backend.service.readers import OPENING_AT_ONCE, Readers
 from backend.video.reader import VideoReader
 from support.service import clip
 
@@ -101,3 +103,33 @@ def test_the_idle_readers_of_a_file_are_dropped(tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(VideoError), Readers().lease(tmp_path / "none.mp4"):
         pass
+
+
+def test_few_videos_are_opened_at_once(tmp_path: Path) -> None:
+    """Reading an index takes a processor."""
+    path, go = clip(tmp_path, frames=3), threading.Event()
+    opening: list[Path] = []
+
+    def open_video(path: Path) -> VideoReader:
+        opening.append(path)
+        assert go.wait(20)
+        return VideoReader(path)
+
+    readers = Readers(open_video)
+
+    def borrow() -> None:
+        with readers.lease(path):
+            pass
+
+    threads = [threading.Thread(target=borrow) for _ in range(OPENING_AT_ONCE + 2)]
+    for thread in threads:
+        thread.start()
+    while len(opening) < OPENING_AT_ONCE:
+        time.sleep(0.002)
+    time.sleep(0.05)  # the others reach the door; were it open, they would come in
+    assert len(opening) == OPENING_AT_ONCE
+    go.set()
+    for thread in threads:
+        thread.join(20)
+    assert OPENING_AT_ONCE <= len(opening) <= len(threads)
+    readers.close()
