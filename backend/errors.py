@@ -84,6 +84,13 @@ class StartError(KeytrackError):
     code = "not-started"
 
 
+class ClusterError(KeytrackError):
+    """A Ray cluster cannot be reached or started, or has nothing of what workers ask for."""
+
+    code = "no-cluster"
+    passing = True
+
+
 class WeightsError(KeytrackError):
     """Weights are missing, damaged, or could not be fetched; the message lists the sources tried."""
 
@@ -120,6 +127,12 @@ class BusyError(UnavailableError):
     """As much is at work or waiting as the service takes on; asking again later will help."""
 
     code = "busy"
+
+
+class WorkerLostError(UnavailableError):
+    """A worker on another machine, or in another process, died or cannot be started; what it was doing is undone."""
+
+    code = "worker-lost"
 
 
 class StorageError(KeytrackError):

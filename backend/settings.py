@@ -263,6 +263,26 @@ def wait_policy() -> str:
     return os.environ.get("OMP_WAIT_POLICY", "")
 
 
+def ray_address() -> str | None:
+    """The cluster that the environment names, which is how Ray itself finds it; None where it names none."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def ray_quiet() -> None:
+    """Keep Ray from telling its makers of its use; to be called before it is imported, and never against the user's
+    own choice."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def ray_alone() -> None:
+    """Make a Ray cluster that is started here listen to this machine alone; to be called before Ray is imported.
+
+    By itself it listens at all of the machine's addresses, except on systems on which it has no clusters of several
+    machines: hence the variable's name.
+    """
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
+
 def foreign_variables() -> dict[str, str]:
     """The environment without our own variables: for a service that is started with settings of its own."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)}

@@ -12,6 +12,7 @@ BACKEND = Path(__file__).parents[1] / "backend"
 # As CONTRIBUTING.md has it; the rooms of the models know nothing of one another.
 LINES = (
     ("cli",),
+    ("cluster",),
     ("prelabel",),
     ("evaluation",),
     ("service",),

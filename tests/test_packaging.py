@@ -29,6 +29,7 @@ REQUIREMENTS = (
     "requirements.txt",
     "requirements-demo.txt",
     "requirements-eval.txt",
+    "requirements-cluster.txt",
     "requirements-dev.txt",
     "requirements-trackeval.txt",
 )
@@ -41,7 +42,7 @@ DISTRIBUTIONS = {
     "werkzeug": "flask",
 }
 # Each is imported only where its feature is used, and the place says how to get it.
-OPTIONAL = {"label_studio", "label_studio_sdk", "label_studio_ml", "trackeval", "matplotlib"}
+OPTIONAL = {"label_studio", "label_studio_sdk", "label_studio_ml", "trackeval", "matplotlib", "ray"}
 
 
 def read_requirements(name: str) -> list[Requirement]:
@@ -88,7 +89,8 @@ def test_requirements_build_on_one_another():
         [],
         ["requirements.txt"],
         ["requirements.txt"],
-        ["requirements-demo.txt", "requirements-eval.txt"],
+        ["requirements.txt"],
+        ["requirements-demo.txt", "requirements-eval.txt", "requirements-cluster.txt"],
         [],
     ]
     names = [canonicalize_name(requirement.name) for _, requirement in ALL_REQUIREMENTS]
