@@ -8,6 +8,7 @@ from typing import Protocol
 
 from backend.service.engine import Tracker
 from backend.tracking.labels import Labels
+from backend.tracking.learned import Learned
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracks import Detection, FrameResult
 from backend.video.frames import Frames
@@ -17,10 +18,19 @@ class Given(Protocol):
     """What a video is tracked by."""
 
     def results(
-        self, tracker: Tracker, video: Frames, labels: Labels, cancelled: Callable[[], bool]
+        self,
+        tracker: Tracker,
+        video: Frames,
+        labels: Labels,
+        cancelled: Callable[[], bool],
+        learned: Learned | None = None,
     ) -> Iterator[FrameResult]:
         """A result for every frame, in order, and later ones of earlier frames. ``labels`` takes in what is said of
-        the objects; ``cancelled`` is asked between frames, and True ends the results."""
+        the objects, ``learned`` what they look like; ``cancelled`` is asked between frames, and True ends the
+        results."""
+
+    def within(self, frames: range) -> Given:
+        """What some consecutive frames of the video are tracked by, as a video that has these alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +46,22 @@ class GivenDetections:
     rules: Rules = field(default=DEFAULT_RULES)
 
     def results(
-        self, tracker: Tracker, video: Frames, labels: Labels, cancelled: Callable[[], bool]
+        self,
+        tracker: Tracker,
+        video: Frames,
+        labels: Labels,
+        cancelled: Callable[[], bool],
+        learned: Learned | None = None,
     ) -> Iterator[FrameResult]:
         """See :meth:`backend.tracking.tracker.VideoTracker.track_detections`."""
-        return tracker.track_detections(video, self.detections, rules=self.rules, labels=labels, cancelled=cancelled)
+        return tracker.track_detections(
+            video, self.detections, rules=self.rules, labels=labels, learned=learned, cancelled=cancelled
+        )
+
+    def within(self, frames: range) -> GivenDetections:
+        """The detections of these frames."""
+        own = {frame - frames.start: found for frame, found in self.detections.items() if frame in frames}
+        return replace(self, detections=own)
 
 
 @dataclass(frozen=True)
@@ -55,7 +77,12 @@ class GivenNothing:
     most: int | None = None
 
     def results(
-        self, tracker: Tracker, video: Frames, labels: Labels, cancelled: Callable[[], bool]
+        self,
+        tracker: Tracker,
+        video: Frames,
+        labels: Labels,
+        cancelled: Callable[[], bool],
+        learned: Learned | None = None,
     ) -> Iterator[FrameResult]:
         """See :meth:`backend.tracking.tracker.VideoTracker.track_everything`; nothing is said of what objects are."""
         from backend.tracking.everything import DEFAULT_EVERYTHING  # imports torch
@@ -63,4 +90,8 @@ class GivenNothing:
         rules = DEFAULT_EVERYTHING
         rules = rules if self.every is None else replace(rules, every=self.every)
         rules = rules if self.most is None else replace(rules, most=self.most)
-        return tracker.track_everything(video, rules=rules, cancelled=cancelled)
+        return tracker.track_everything(video, rules=rules, learned=learned, cancelled=cancelled)
+
+    def within(self, frames: range) -> GivenNothing:
+        """The same: nothing."""
+        return self

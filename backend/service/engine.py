@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backend.tracking.click import Answer
     from backend.tracking.everything import EverythingRules
     from backend.tracking.labels import Labels
+    from backend.tracking.learned import Learned
     from backend.tracking.lives import Rules
     from backend.tracking.standing import Standing
     from backend.tracking.stretches import Before
@@ -57,12 +58,18 @@ class Tracker(Protocol):
         *,
         rules: Rules = ...,
         labels: Labels | None = ...,
+        learned: Learned | None = ...,
         cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """A result for every frame, in order, and later ones of earlier frames."""
 
     def track_everything(
-        self, video: Frames, *, rules: EverythingRules = ..., cancelled: Callable[[], bool] = ...
+        self,
+        video: Frames,
+        *,
+        rules: EverythingRules = ...,
+        learned: Learned | None = ...,
+        cancelled: Callable[[], bool] = ...,
     ) -> Iterator[FrameResult]:
         """Results as those of detections."""
 

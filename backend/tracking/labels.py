@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from backend.tracking.matching import Matcher, Sight
 
 
+Votes = Mapping[str, tuple[float, int]]
+"""What detections said that an object is: by label, the sum of their scores, and how many there were."""
+
+
+def winner(votes: Votes) -> str | None:
+    """The label with the greatest sum, then with the most detections, then the first; None without any."""
+    return max(votes, key=lambda label: votes[label], default=None)
+
+
 class Labels:
     """The label of each object of one video: the one that most of its detections had, by their scores.
 
@@ -19,7 +28,6 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        # Of each object: by label, the sum of the scores, and how many there were.
         self._votes: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
 
     def add(self, name: str, detection: Detection) -> None:
@@ -31,8 +39,11 @@ class Labels:
 
     def of(self, name: str) -> str | None:
         """The object's label so far; of equals the first. None where no detection of it had one."""
-        votes = self._votes.get(name, {})
-        return max(votes, key=lambda label: votes[label], default=None)
+        return winner(self._votes.get(name, {}))
+
+    def votes(self, name: str) -> Votes:
+        """What the object's detections said so far."""
+        return dict(self._votes.get(name, {}))
 
     def may_be(self, name: str, detection: Detection) -> bool:
         """Whether a detection may show an object: not where both have a label, and not the same."""

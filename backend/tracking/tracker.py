@@ -22,6 +22,7 @@ from backend.tracking.fusion import Fusion
 from backend.tracking.guard import DETECTED, Guard, GuardRules
 from backend.tracking.initial import initial_masks, recall, spare, tells_place_only
 from backend.tracking.labels import Labels
+from backend.tracking.learned import Learned
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.looks import Looks
 from backend.tracking.matching import Matcher, match_by_overlap
@@ -127,6 +128,7 @@ class VideoTracker:
         rules: Rules = DEFAULT_RULES,
         match: Matcher | None = None,
         labels: Labels | None = None,
+        learned: Learned | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Track what a detector found, forwards from the first frame; names are given here.
@@ -137,6 +139,7 @@ class VideoTracker:
             rules: when tracks begin, continue and end.
             match: tells which detection shows which object; by default overlap does, and looks where there are any.
             labels: takes in what the detections say of their objects; one of its own for each call.
+            learned: takes in what the objects look like; one of its own for each call.
             cancelled: asked between frames; True ends the results.
 
         Returns:
@@ -150,7 +153,7 @@ class VideoTracker:
         """
         for frame in detections:
             check_index(frame, len(video), video.path.name)
-        follower = self._detection_follower(video, rules, match, labels)
+        follower = self._detection_follower(video, rules, match, labels, learned)
         return _finish([follower.follow(GivenBoxes(detections))], cancelled)
 
     def track_everything(
@@ -158,6 +161,7 @@ class VideoTracker:
         video: Frames,
         *,
         rules: EverythingRules = DEFAULT_EVERYTHING,
+        learned: Learned | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """Track whatever looks like an object, forwards from the first frame; names are given here.
@@ -165,6 +169,7 @@ class VideoTracker:
         Args:
             video: the frames.
             rules: what is looked for, and when.
+            learned: takes in what the objects look like; one of its own for each call.
             cancelled: asked between frames; True ends the results.
 
         Returns:
@@ -173,7 +178,7 @@ class VideoTracker:
         Raises:
             VideoError: a frame cannot be decoded.
         """
-        follower = self._detection_follower(video, rules.lives)
+        follower = self._detection_follower(video, rules.lives, learned=learned)
         return _finish([follower.follow(Everything(video, self._segmenter, rules))], cancelled)
 
     def click(self, video: Frames, prompt: Prompt, logits: Tensor | None = None) -> Answer:
@@ -304,11 +309,18 @@ class VideoTracker:
         return Guard(self._looks, encoders.looking, video.fps, find if seeks else None, rules)
 
     def _detection_follower(
-        self, video: Frames, rules: Rules, match: Matcher | None = None, labels: Labels | None = None
+        self,
+        video: Frames,
+        rules: Rules,
+        match: Matcher | None = None,
+        labels: Labels | None = None,
+        learned: Learned | None = None,
     ) -> DetectionFollower:
         encoders = self._encoders(video)
         # A detector that sees all that is there sees what has come back, too.
         guard = self._guard(video, encoders, DETECTED, seeks=not rules.complete)
+        if learned is not None and self._looks is not None and guard is not None:
+            learned.galleries, learned.calibration = guard.galleries, self._looks.calibration
         return DetectionFollower(
             video,
             encoders,

@@ -12,6 +12,7 @@ import numpy as np
 
 from backend.tracking.fusion import AGREE_IOU, overlap
 from backend.tracking.labels import Labels
+from backend.tracking.learned import Learned
 from backend.tracking.lives import DEFAULT_RULES, Rules
 from backend.tracking.standing import Standing
 from backend.tracking.stretches import Before, find_stretches
@@ -119,6 +120,7 @@ class FakeTracker:
         *,
         rules: Rules = DEFAULT_RULES,
         labels: Labels | None = None,
+        learned: Learned | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """What is detected on the first frame that has anything becomes an object each, from there to the end."""
@@ -163,6 +165,7 @@ class FakeTracker:
         video: VideoReader,
         *,
         rules: EverythingRules | None = None,
+        learned: Learned | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
         """One object: the upper left quarter of the first frame."""

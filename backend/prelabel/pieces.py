@@ -1,0 +1,230 @@
+"""A long video in pieces, each of which is tracked by itself, wherever there is somebody to do it.
+
+The plan depends on the video alone, so that the result does not depend on how many share the work. Only what nobody
+marked is tracked in pieces, given boxes and everything: a prompted object would have to be handed on from piece to
+piece, and each piece would wait for the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backend.association.joining import MEMORY
+from backend.errors import SettingsError
+from backend.prelabel.given import Given
+from backend.service.engine import Tracker
+from backend.tracking.labels import Labels, Votes
+from backend.tracking.learned import Learned
+from backend.tracks import FloatArray, Observation, Track
+from backend.video.frames import Frames
+from backend.video.shots import Shots
+from backend.video.span import FrameSpan
+
+if TYPE_CHECKING:  # torch is seconds long
+    from backend.association.identity import Calibration
+
+
+@dataclass(frozen=True)
+class PieceRules:
+    """How a video is split.
+
+    Attributes:
+        seconds: how long a piece is, about; 0: no video is split.
+        overlap: seconds that two pieces share, unless a cut lies between them.
+        slack: the part of a piece by which a border may be away from where it was wanted, to lie at a cut.
+
+    Raises:
+        SettingsError: a piece would be longer than what its first objects look like is remembered, or too short for
+            what it shares.
+    """
+
+    seconds: float = 30.0
+    overlap: float = 1.0
+    slack: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not (self.seconds == 0 or 0 < self.seconds <= MEMORY):
+            raise SettingsError(f"pieces of {self.seconds:g} seconds: give at most {MEMORY:g}, or 0 to split nothing")
+        if not 0 <= self.overlap <= self.seconds / 2 and self.seconds:
+            raise SettingsError(
+                f"pieces of {self.seconds:g} seconds cannot share {self.overlap:g}: give from 0 to half of their length"
+            )
+        if not 0 <= self.slack < 0.25:
+            raise SettingsError(f"a slack of {self.slack:g} pieces: give from 0 to less than 0.25")
+
+
+DEFAULT_PIECES = PieceRules()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive frames of a video.
+
+    Attributes:
+        number: from 0, in the order of time.
+        frames: those that are tracked, some of them by the next piece as well.
+        own: those of them on which this piece counts rather than another one; the pieces' are all of the video's.
+        cut: whether it begins a shot, and shares no frame with the piece before it.
+    """
+
+    number: int
+    frames: range
+    own: range
+    cut: bool = False
+
+
+def plan_pieces(video: Frames, rules: PieceRules = DEFAULT_PIECES) -> list[Piece]:
+    """Split a video into pieces of about equal length, at cuts where there are any near.
+
+    Reads the frames near the borders only.
+
+    Args:
+        video: the frames; where they are less than one and a half pieces, they are one.
+        rules: how it is split.
+
+    Raises:
+        VideoError: a frame cannot be decoded.
+    """
+    count = len(video)
+    wanted = rules.seconds * video.fps
+    pieces = 1 if not wanted or count < 1.5 * wanted else round(count / wanted)
+    slack = int(rules.slack * count / pieces)
+    overlap = round(rules.overlap * video.fps)
+    borders = [_Border(0)]
+    for number in range(1, pieces):
+        near = round(number * count / pieces)
+        cut = _nearest_cut(video, near, slack)
+        borders.append(_Border(near, overlap // 2, overlap - overlap // 2) if cut is None else _Border(cut, cut=True))
+    borders.append(_Border(count))
+    return [
+        Piece(
+            number, range(begin.frame - begin.before, end.frame + end.after), range(begin.frame, end.frame), begin.cut
+        )
+        for number, (begin, end) in enumerate(pairwise(borders))
+    ]
+
+
+@dataclass(frozen=True)
+class _Border:
+    """A frame on which a piece begins to count, and how many frames on either side both pieces have."""
+
+    frame: int
+    before: int = 0
+    after: int = 0
+    cut: bool = False
+
+
+def _nearest_cut(video: Frames, near: int, slack: int) -> int | None:
+    """The first frame of the shot that begins nearest to a frame, of two the earlier one; None where none is near."""
+    shots = Shots(video)
+    cuts = [frame for frame in range(near - slack, near + slack + 1) if shots.starts(frame)]
+    return min(cuts, key=lambda frame: abs(frame - near), default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class PieceObject:
+    """An object of a piece, which may be one of its neighbours' too.
+
+    Attributes:
+        track: on the frames of the whole video.
+        votes: what its detections said that it is.
+        seconds: (V,) times in the whole video from which it is known what it looks like, ascending; a few.
+        views: (V, D) what it looked like then, each of length 1.
+    """
+
+    track: Track
+    votes: Votes = field(default_factory=dict)
+    seconds: Sequence[float] = ()
+    views: FloatArray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class PieceResult:
+    """What was tracked of a piece: small, and all that joining needs.
+
+    Attributes:
+        piece: the piece.
+        fps: the video's frames per second.
+        objects: in the order of the frames on which they begin.
+        calibration: what similarities of views mean; None where nothing tells objects apart by their looks.
+    """
+
+    piece: Piece
+    fps: float
+    objects: tuple[PieceObject, ...]
+    calibration: Calibration | None = None
+
+
+class PieceTracking:
+    """Tracks one piece of a video.
+
+    Args:
+        video: all of its frames.
+        given: what the whole is tracked by.
+        piece: the piece.
+
+    Raises:
+        FrameOutOfRange: the video does not have the piece's frames.
+    """
+
+    def __init__(self, video: Frames, given: Given, piece: Piece) -> None:
+        self._piece = piece
+        self._video = FrameSpan(video, piece.frames)
+        self._given = given.within(piece.frames)
+        self._labels = Labels()
+        self._learned = Learned()
+        self._tracks: dict[str, Track] = {}
+
+    def __len__(self) -> int:
+        return len(self._video)
+
+    def run(self, tracker: Tracker, cancelled: Callable[[], bool] = lambda: False) -> Iterator[int]:
+        """Track; gives each frame of the piece once, as the whole video counts them, when it was dealt with.
+
+        Args:
+            tracker: the models.
+            cancelled: asked between frames; True ends it, and then there is no result to join.
+
+        Raises:
+            FrameOutOfRange: a detection lies beyond the video.
+            VideoError: a frame cannot be decoded.
+        """
+        told: set[int] = set()
+        before = self._piece.frames.start
+        for result in self._given.results(tracker, self._video, self._labels, cancelled, self._learned):
+            for one in result.observations:
+                found = Observation(one.object_id, before + one.frame, one.mask, one.score, one.human)
+                self._tracks.setdefault(one.object_id, Track(one.object_id)).add(found)
+            if result.frame not in told:  # what is settled later adds to it
+                told.add(result.frame)
+                yield before + result.frame
+
+    @property
+    def result(self) -> PieceResult:
+        """What was found; complete when the run is at its end."""
+        tracks = sorted(self._tracks.values(), key=lambda track: min(track.observations))
+        objects = tuple(self._object(track) for track in tracks)
+        return PieceResult(self._piece, self._video.fps, objects, self._learned.calibration)
+
+    def _object(self, track: Track) -> PieceObject:
+        name = track.object_id
+        gallery = self._learned.galleries.get(name)
+        if gallery is None or not len(gallery):
+            return PieceObject(track, self._labels.votes(name))
+        before = self._piece.frames.start / self._video.fps
+        seconds = [before + second for second in gallery.seconds]
+        views = gallery.views.cpu().numpy().astype(np.float32)
+        return PieceObject(track, self._labels.votes(name), seconds, views)
+
+
+def track_piece(tracker: Tracker, video: Frames, given: Given, piece: Piece) -> PieceResult:
+    """Track one piece to its end; the arguments and errors are those of :class:`PieceTracking`."""
+    work = PieceTracking(video, given, piece)
+    for _ in work.run(tracker):
+        pass
+    return work.result
