@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -19,12 +20,15 @@ import requests
 
 from backend.errors import MediaError
 from backend.labelstudio.hosts import shown
+from backend.labelstudio.lines import Line
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 600.0  # for how long a file that may change is used without asking again
 STALE_PART_SECONDS = 86_400.0
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+FROM_ONE_HOST = 8  # downloads at a time; idle work takes four
+_CLOSED = "the download was ended, the backend is shutting down"
 
 # Query parameters that sign an address and differ each time: (those that give it away, all that belong to it)
 _SIGNATURES = (
@@ -34,7 +38,7 @@ _SIGNATURES = (
     ({"sig", "se"}, lambda name: name in {"sig", "se", "st", "sp", "sv", "sr", "spr", "skoid", "sktid", "skt", "ske"}),
 )
 
-Opener = Callable[[Mapping[str, str]], requests.Response]
+Opener = Callable[[Mapping[str, str], Line], requests.Response]
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,19 @@ class _Entry:
     modified: str | None
 
 
+class _Turn:
+    """Whose turn it is to ask for an address, and how it went the last time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.checked: float | None = None
+        self.failures = 0
+        self.error: MediaError | None = None
+
+
 class DownloadStore:
-    """Fetches each address once into ``directory``.
+    """Fetches each address once into ``directory``, a few at a time from one host. A download to which next to nothing
+    comes is given up, see :class:`backend.labelstudio.lines.Line`.
 
     The file's name is made of the address without its signature and of the version fetched, so a file that changed at
     its source gets a new path, and nothing kept by path is mistaken for it.
@@ -60,34 +75,49 @@ class DownloadStore:
         self._max_bytes = max_bytes
         self._clock = clock
         self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._checked: dict[str, float] = {}
-        self._closed = threading.Event()
+        self._turns: defaultdict[str, _Turn] = defaultdict(_Turn)
+        self._hosts: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(FROM_ONE_HOST))
+        self._lines: set[Line] = set()
+        self._closed = False
 
     def close(self) -> None:
         """End the downloads under way; they raise MediaError."""
-        self._closed.set()
+        with self._guard:
+            self._closed = True
+            lines = list(self._lines)
+        for line in lines:
+            line.hang_up(_CLOSED)
 
     def get(self, address: str, suffix: str, open_: Opener, *, immutable: bool = False) -> Path:
         """The local file of ``address``.
 
-        ``open_`` is called with headers (those of a conditional request) and answers 200 or 304 with its body still to
-        read. ``immutable`` files are never asked for again; others are after ten minutes, and a copy at hand is used
-        where the source cannot be reached then.
+        ``open_`` is called with headers (those of a conditional request) and the line that its connections belong to,
+        and answers 200 or 304 with its body still to read. ``immutable`` files are never asked for again; others are
+        after ten minutes, and a copy at hand is used where the source cannot be reached then. Who waits while another
+        asks is told what that one was.
 
         Raises:
-            MediaError: from ``open_``, or too large, ended early, not a video but a page, or the disk is full.
+            MediaError: from ``open_``, or too large or slow, ended early, not a video but a page, or the disk is full.
         """
         key = _key(address)
-        with self._lock(key):
+        with self._guard:
+            turn = self._turns[key]
+            failures = turn.failures
+        with turn.lock:
+            if turn.error is not None and turn.failures != failures:
+                raise type(turn.error)(str(turn.error))
             entry = self._entry(key)
-            if entry is not None and (immutable or self._is_fresh(key)):
+            if entry is not None and (immutable or self._is_fresh(turn)):
                 return self._directory / entry.file
             try:
-                path = self._refresh(key, address, suffix, open_, entry)
+                with self._line(address) as line:
+                    path = self._refresh(key, address, suffix, open_, entry, line)
             except OSError as error:
                 raise _disk_error(error, self._directory) from error
-            self._checked[key] = self._clock()
+            except MediaError as error:
+                turn.failures, turn.error = turn.failures + 1, error
+                raise
+            turn.checked = self._clock()
             return path
 
     def at_hand(self, address: str) -> Path | None:
@@ -96,15 +126,23 @@ class DownloadStore:
         return None if entry is None else self._directory / entry.file
 
     @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
+    def _line(self, address: str) -> Iterator[Line]:
+        """A line to a host, once not too many others are in use."""
         with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            yield
+            place = self._hosts[urlsplit(address).netloc]
+        with place, Line() as line:
+            with self._guard:
+                self._lines.add(line)
+            if self._closed:
+                line.hang_up(_CLOSED)
+            try:
+                yield line
+            finally:
+                with self._guard:
+                    self._lines.remove(line)
 
-    def _is_fresh(self, key: str) -> bool:
-        checked = self._checked.get(key)
-        return checked is not None and self._clock() - checked < FRESH_SECONDS
+    def _is_fresh(self, turn: _Turn) -> bool:
+        return turn.checked is not None and self._clock() - turn.checked < FRESH_SECONDS
 
     def _entry(self, key: str) -> _Entry | None:
         """What is known of a file that is still there, whole."""
@@ -115,25 +153,28 @@ class DownloadStore:
             return None
         return entry if whole else None
 
-    def _refresh(self, key: str, address: str, suffix: str, open_: Opener, entry: _Entry | None) -> Path:
+    def _refresh(self, key: str, address: str, suffix: str, open_: Opener, entry: _Entry | None, line: Line) -> Path:
         headers = {}
         if entry is not None and entry.etag:
             headers["If-None-Match"] = entry.etag
         elif entry is not None and entry.modified:
             headers["If-Modified-Since"] = entry.modified
         try:
-            response = open_(headers)
-        except Unreachable as error:
+            response = open_(headers, line)
+        except Unreachable as failure:
+            error = _hung_up(address, line) or failure
             if entry is None:
-                raise
+                raise error from None
             log.warning("%s; using the copy fetched before", error)
             return self._directory / entry.file
         with response:
             if entry is not None and (response.status_code == 304 or _is_same(entry, response)):
                 return self._directory / entry.file
-            return self._download(key, address, suffix, response, entry)
+            return self._download(key, address, suffix, response, entry, line)
 
-    def _download(self, key: str, address: str, suffix: str, response: requests.Response, old: _Entry | None) -> Path:
+    def _download(
+        self, key: str, address: str, suffix: str, response: requests.Response, old: _Entry | None, line: Line
+    ) -> Path:
         etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         declared = response.headers.get("Content-Length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
@@ -142,7 +183,7 @@ class DownloadStore:
         self._sweep()
         part = self._directory / f"{key}-{os.getpid()}-{threading.get_ident()}.part"
         try:
-            size = self._stream(address, response, part)
+            size = self._stream(address, response, part, line)
             version = hashlib.sha256(f"{etag} {modified} {size}".encode()).hexdigest()[:8]
             entry = _Entry(f"{key}-{version}{suffix}", size, shown(address), etag, modified)
             path = self._directory / entry.file
@@ -156,7 +197,7 @@ class DownloadStore:
         log.info("fetched %s: %d bytes", shown(address), size)
         return path
 
-    def _stream(self, address: str, response: requests.Response, part: Path) -> int:
+    def _stream(self, address: str, response: requests.Response, part: Path, line: Line) -> int:
         size = 0
         with part.open("wb") as file:
             try:
@@ -166,11 +207,14 @@ class DownloadStore:
                     size += len(chunk)
                     if size > self._max_bytes:
                         raise self._too_large(address)
-                    if self._closed.is_set():
-                        raise MediaError(f"{shown(address)}: the download was ended, the backend is shutting down")
+                    line.took(len(chunk))
                     file.write(chunk)
             except requests.RequestException as error:
-                raise Unreachable(f"{shown(address)}: the download ended early ({type(error).__name__})") from None
+                early = Unreachable(f"{shown(address)}: the download ended early ({type(error).__name__})")
+                raise _hung_up(address, line) or early from None
+            hung_up = _hung_up(address, line)
+            if hung_up is not None:  # where no length was declared it looks like the end of the file
+                raise hung_up
             file.flush()
             os.fsync(file.fileno())
         if size == 0:
@@ -196,6 +240,14 @@ class Unreachable(MediaError):
     """The source did not answer, or cannot now; a copy fetched before may serve."""
 
     passing = True
+
+
+def _hung_up(address: str, line: Line) -> MediaError | None:
+    """What to say of a line that was hung up."""
+    if line.problem is None:
+        return None
+    kind = MediaError if line.problem == _CLOSED else Unreachable
+    return kind(f"{shown(address)}: {line.problem}")
 
 
 def _key(address: str) -> str:

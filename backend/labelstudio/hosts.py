@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from backend.errors import MediaError
+from backend.labelstudio.lines import Line
 
 Origin = tuple[str, str, int]
 AddressCheck = Callable[[str, int, str], None]
@@ -97,32 +98,45 @@ class HostRules:
 
 
 class GuardedAdapter(HTTPAdapter):
-    """A requests adapter which shows every resolved address to ``check`` before a request is sent to it.
+    """A requests adapter which shows every resolved address to ``check`` before a request is sent to it, and whose
+    connections belong to a line, which can hang them up.
 
     The check sits at the connection, so that a name cannot resolve to one address for the check and to another
     for the request. Where a proxy makes the connection, the proxy's rules hold.
     """
 
-    def __init__(self, check: AddressCheck) -> None:
+    def __init__(self, check: AddressCheck, line: Line) -> None:
         self._check = check
+        self._line = line
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Give the pools connections that check the address they reach."""
         super().init_poolmanager(*args, **kwargs)
-        http, https = _guarded(HTTPConnection, self._check), _guarded(HTTPSConnection, self._check)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
-            "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
-        }
+        self.poolmanager.pool_classes_by_scheme = _pools(self._check, self._line)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        """Give a proxy's pools connections that belong to the line."""
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _pools(lambda host, port, address: None, self._line)
+        return manager
 
 
-def _guarded(base: type[HTTPConnection], check: AddressCheck) -> type[HTTPConnection]:
+def _pools(check: AddressCheck, line: Line) -> dict[str, type[HTTPConnectionPool]]:
+    http, https = _guarded(HTTPConnection, check, line), _guarded(HTTPSConnection, check, line)
+    return {
+        "http": type("GuardedHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+        "https": type("GuardedHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+    }
+
+
+def _guarded(base: type[HTTPConnection], check: AddressCheck, line: Line) -> type[HTTPConnection]:
     class Guarded(base):  # type: ignore[misc, valid-type]
         def _new_conn(self) -> socket.socket:
             connection: socket.socket = super()._new_conn()
             try:
                 check(self.host, self.port, connection.getpeername()[0])
+                line.hold(connection)
             except Exception:
                 connection.close()
                 raise

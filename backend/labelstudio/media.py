@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, parse_qs, unquote, urljoin, urlsplit
@@ -22,6 +23,7 @@ from backend.errors import LabelStudioError, MediaError
 from backend.labelstudio.client import CONNECT_TIMEOUT, NOT_NOW, NoAuth, TokenAuth, direct
 from backend.labelstudio.downloads import DownloadStore, Unreachable
 from backend.labelstudio.hosts import GuardedAdapter, HostRules, origin, same_site, shown
+from backend.labelstudio.lines import Line
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +112,7 @@ class MediaLibrary:
         source = self._source(reported)
         address = self._address(value, source, reported)
         immutable = source is not None and source.serves(address) and UPLOADS in urlsplit(address).path
-        return self._store.get(
-            address, _suffix(address), lambda headers: self._open(address, source, headers), immutable=immutable
-        )
+        return self._store.get(address, _suffix(address), partial(self._open, address, source), immutable=immutable)
 
     def at_hand(self, value: str, reported: LabelStudioAccess | None = None) -> Path | None:
         """The file for a task's value where it is on this disk already; None where it would have to be fetched, or
@@ -191,11 +191,11 @@ class MediaLibrary:
                 return source.url + value.removeprefix(public)
         return value
 
-    def _open(self, address: str, source: _Source | None, headers: Mapping[str, str]) -> requests.Response:
+    def _open(self, address: str, source: _Source | None, headers: Mapping[str, str], line: Line) -> requests.Response:
         """The answer (200 or 304) with its body still to read, after every redirect was checked."""
         with requests.Session() as session:
             for scheme in ("http://", "https://"):
-                session.mount(scheme, GuardedAdapter(self._rules.check_address))
+                session.mount(scheme, GuardedAdapter(self._rules.check_address, line))
             session.headers["Accept-Encoding"] = "identity"
             renewed = False
             hops = 0

@@ -446,7 +446,9 @@ def test_a_file_that_may_change_is_asked_for_again_after_a_while(elsewhere, tmp_
     store = DownloadStore(tmp_path / "media", 1 << 20, clock=clock)
 
     def get() -> Path:
-        return store.get(url, ".mp4", lambda headers: requests.get(url, headers=dict(headers), stream=True, timeout=10))
+        return store.get(
+            url, ".mp4", lambda headers, line: requests.get(url, headers=dict(headers), stream=True, timeout=10)
+        )
 
     first = get()
     assert get() == first and len(elsewhere.asked) == 1
