@@ -37,6 +37,7 @@ REQUIREMENTS = (
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
+    "jinja2": "flask",
     "pydantic_core": "pydantic",
     "urllib3": "requests",
     "werkzeug": "flask",
