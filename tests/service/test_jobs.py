@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from backend.errors import BusyError, UnavailableError, VideoError
+from backend.errors import BusyError, UnavailableError, VideoError, WorkerLostError
+from backend.service.job import MOST_LOSSES
 from backend.service.jobs import IDLE_PREPARING_AT_ONCE, WAITING_AT_ONCE, Job, Jobs
 
 PATIENCE = 20.0  # seconds until a test gives up; nothing waits this long unless it is broken
@@ -126,7 +129,7 @@ def test_a_job_that_is_attended_goes_first_meanwhile(jobs: Jobs) -> None:
     assert (first.waiters, second.waiters) == (0, 0)
 
 
-def test_jobs_that_are_waited_for_take_turns(jobs: Jobs) -> None:
+def test_jobs_that_are_waited_for_are_done_one_after_the_other(jobs: Jobs) -> None:
     diary: list[str] = []
     blocker = held(jobs, diary)
     a = jobs.submit("a", Steps("a", 3, diary), ["a"])
@@ -139,7 +142,7 @@ def test_jobs_that_are_waited_for_take_turns(jobs: Jobs) -> None:
     blocker.permits.release()
     for waiter in waiters:
         waiter.join(PATIENCE)
-    assert diary == ["held0", "a0", "b0", "a1", "b1", "a2", "b2"]
+    assert diary == ["held0", "a0", "a1", "a2", "b0", "b1", "b2"]
 
 
 def test_background_jobs_run_one_after_the_other(jobs: Jobs) -> None:
@@ -393,3 +396,207 @@ def test_idle_jobs_are_bounded(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> N
         jobs.submit("more", Steps("more", 1, []), idle=True)
     for work in works:
         work.hold_prepare.set()
+
+
+# --- several workers ------------------------------------------------------------------------------
+
+
+class Recorded(Steps):
+    """Work that notes which worker does its steps, and dies of a lost worker when it is told to."""
+
+    def __init__(self, name: str, count: int, diary: list[str], *, gated: bool = False) -> None:
+        super().__init__(name, count, diary, gated=gated)
+        self.at: list[int] = []
+        self.told: list[Exception] = []
+        self.deaths: deque[int] = deque()
+
+    def steps(self, job: Job) -> Iterator[object]:
+        try:
+            for index in range(self.count):
+                self.started.set()
+                self.at.append(job.worker)
+                if self.deaths and self.deaths[0] == index:
+                    self.deaths.popleft()
+                    raise WorkerLostError("its worker died")
+                assert self.permits.acquire(timeout=PATIENCE)
+                self.diary.append(f"{self.name}{index}")
+                yield index
+        except WorkerLostError as error:
+            if not job.goes_on(error):
+                self.told.append(error)
+            raise
+
+
+@pytest.fixture
+def two() -> Iterator[Jobs]:
+    queue = Jobs(workers=2)
+    yield queue
+    queue.close(timeout=PATIENCE)
+
+
+def at_once(queue: Jobs, *works: Recorded, **further: Any) -> list[Job]:
+    """Submit gated works, and wait until all have begun."""
+    jobs = [queue.submit(work.name, work, [work.name], place=work.name, **further) for work in works]
+    for work in works:
+        assert work.started.wait(PATIENCE)
+    return jobs
+
+
+def test_two_workers_work_at_once_and_a_task_stays_with_the_one_that_knows_it(two: Jobs) -> None:
+    diary: list[str] = []
+    first = [Recorded(name, 1, diary, gated=True) for name in "ab"]
+    jobs = at_once(two, *first)
+    assert {jobs[0].worker, jobs[1].worker} == {0, 1}
+    assert {state.state for state in two.workers()} == {"busy"}
+    for work in first:
+        work.permits.release()
+    eventually(lambda: len(two) == 0)
+    homes = {work.name: work.at[0] for work in first}
+    for _ in range(4):  # one after the other, so that either worker is free
+        for name in "ba":
+            again = Recorded(name, 2, diary)
+            assert two.wait({name: two.submit(name, again, [name], place=name)}, deadline())
+            assert again.at == [homes[name]] * 2
+    assert [(state.number, state.state, state.job) for state in two.workers()] == [(0, "idle", None), (1, "idle", None)]
+
+
+def test_a_task_that_no_worker_knows_goes_to_the_one_with_the_least_to_do(two: Jobs) -> None:
+    works = [Recorded(name, 1, [], gated=True) for name in "abc"]
+    a, b = at_once(two, *works[:2])
+    works[0].permits.release()
+    eventually(lambda: not a.live)
+    (c,) = at_once(two, works[2])
+    assert c.worker == works[0].at[0] != b.worker
+    for work in works:
+        work.permits.release()
+
+
+def test_a_worker_without_work_takes_a_job_that_waits_behind_another_task(two: Jobs) -> None:
+    """The task is known to a worker that is busy: its frames are encoded again, and nobody waits."""
+    diary: list[str] = []
+    works = {name: Recorded(name, 1, diary, gated=True) for name in ("a", "b", "c")}
+    a, b = at_once(two, works["a"], works["b"])
+    works["b"].permits.release()
+    eventually(lambda: not b.live)
+    again = Recorded("a", 1, diary)
+    same = two.submit("a again", again, ["a again"], place="a")  # of the task that is at work: it stays
+    (c,) = at_once(two, works["c"])
+    assert c.worker == b.worker
+    works["c"].permits.release()
+    eventually(lambda: not c.live)
+    other = Recorded("b", 1, diary, gated=True)
+    two._workers._places["b"] = a.worker
+    (moved,) = at_once(two, other)
+    assert moved.worker != a.worker
+    assert same.live
+    for work in (*works.values(), other):
+        work.permits.release()
+    assert two.wait({"a again": same}, deadline())
+    assert again.at == [a.worker]
+
+
+def test_a_job_whose_worker_dies_is_begun_again_by_the_other(two: Jobs) -> None:
+    revived = threading.Event()
+    two._revive = lambda number: revived.wait(PATIENCE)
+    diary: list[str] = []
+    dying, beside = Recorded("a", 3, diary), Recorded("b", 2, diary, gated=True)
+    dying.deaths.append(1)
+    dying.permits.release()  # for what is done twice
+    other = two.submit("b", beside, ["b"], place="b")
+    assert beside.started.wait(PATIENCE)
+    job = two.submit("a", dying, ["a"], place="a", moves=True)
+    eventually(lambda: any(state.state == "lost" for state in two.workers()))
+    beside.permits.release(2)
+    assert two.wait({"a": job, "b": other}, deadline())
+    assert (job.status, dying.told) == ("done", [])
+    assert dying.at == [1 - other.worker] * 2 + [other.worker] * 3
+    revived.set()
+    eventually(lambda: all(state.state == "idle" for state in two.workers()))
+
+
+def test_what_a_dead_worker_had_begun_beside_is_begun_again_too() -> None:
+    queue = Jobs(workers=1)
+    try:
+        diary: list[str] = []
+        beside = Recorded("b", 2, diary, gated=True)
+        jobs = {"b": queue.submit("b", beside, ["b"], moves=True)}
+        assert beside.started.wait(PATIENCE)
+        dying = Recorded("a", 1, diary)
+        dying.deaths.append(0)
+        jobs["a"] = queue.submit("a", dying, ["a"], moves=True)
+        eventually(lambda: jobs["a"].status == "ready")
+        with queue.attended([jobs["a"]]):
+            beside.permits.release()  # its first step is done, and then it is the other's turn
+            eventually(lambda: not jobs["a"].live)
+        beside.permits.release(2)
+        assert queue.wait(jobs, deadline())
+        assert diary == ["b0", "a0", "b0", "b1"]
+        assert beside.told == []
+    finally:
+        queue.close(timeout=PATIENCE)
+
+
+def test_a_job_of_which_workers_die_again_and_again_fails(two: Jobs) -> None:
+    poison = Recorded("a", 2, [])
+    poison.deaths.extend([0] * MOST_LOSSES)
+    job = two.submit("a", poison, ["a"], moves=True)
+    assert two.wait({"a": job}, deadline())
+    assert (job.status, len(poison.at)) == ("failed", MOST_LOSSES)
+    assert poison.told == [job.error]
+    assert isinstance(job.error, WorkerLostError)
+    after = Recorded("b", 1, [])
+    assert two.wait({"b": two.submit("b", after, ["b"])}, deadline())
+
+
+def test_a_job_that_cannot_be_begun_again_fails_with_its_worker(two: Jobs) -> None:
+    dying = Recorded("a", 1, [])
+    dying.deaths.append(0)
+    job = two.submit("a", dying, ["a"])
+    assert two.wait({"a": job}, deadline())
+    assert (job.status, dying.told) == ("failed", [job.error])
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(two: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.service.jobs.FIRST_REST", 0.01)
+    tries: list[int] = []
+
+    def revive(number: int) -> None:
+        tries.append(number)
+        if len(tries) < 3:
+            raise WorkerLostError("there is no machine for it")
+
+    two._revive = revive
+    dying = Recorded("a", 1, [])
+    dying.deaths.append(0)
+    job = two.submit("a", dying, ["a"], moves=True)
+    assert two.wait({"a": job}, deadline())
+    eventually(lambda: len(tries) == 3 and all(state.state == "idle" for state in two.workers()))
+    assert len(set(tries)) == 1
+
+
+def test_where_no_worker_can_be_started_jobs_fail_and_say_so() -> None:
+    def refuse(number: int) -> None:
+        raise WorkerLostError("there is no machine for it")
+
+    queue = Jobs(workers=1, revive=refuse)
+    try:
+        dead = Recorded("a", 1, [])
+        dead.deaths.extend([0] * MOST_LOSSES)
+        job = queue.submit("a", dead, ["a"], moves=True)
+        assert queue.wait({"a": job}, deadline())
+        assert (job.status, [state.state for state in queue.workers()]) == ("failed", ["lost"])
+    finally:
+        queue.close(timeout=PATIENCE)
+
+
+def test_a_job_for_one_worker_waits_for_that(two: Jobs) -> None:
+    diary: list[str] = []
+    busy = Recorded("a", 1, diary, gated=True)
+    at_once(two, busy)
+    pinned = [Recorded(str(number), 1, diary) for number in range(2)]
+    jobs = {str(number): two.submit(str(number), pinned[number], [str(number)], worker=number) for number in range(2)}
+    free = str(1 - busy.at[0])
+    assert two.wait({free: jobs[free]}, deadline())
+    busy.permits.release()
+    assert two.wait(dict(jobs), deadline())
+    assert [work.at for work in pinned] == [[0], [1]]
