@@ -23,7 +23,11 @@ FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]
 Direction = Literal["forward", "backward", "both"]
 
-_SPECK = 0.01
+# Connected parts of a mask that are a smaller part of it count for nothing where its box is asked for,
+_SPECK = 0.001
+# nor do those that are less than this part of it at a distance (of their boxes) of the square root of its area, more at
+# a larger one; measured in docs/corrections.md.
+_ALONE = 0.025
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -81,9 +85,11 @@ class Mask:
 
     @cached_property
     def solid_box(self) -> Box | None:
-        """The tight box without specks: connected parts of less than 1 % of the mask; None where it is empty.
+        """The tight box of what belongs together; None where it is empty.
 
-        A few pixels that stay behind where an object has been hardly change its mask, and ruin its box.
+        A few pixels that stay behind where an object has been hardly change its mask, and ruin its box. A hoof behind
+        a pole is no larger, but near. So the largest connected part counts, and of the others those that are large for
+        their distance from what counts.
         """
         tight = self.box
         if tight is None:
@@ -91,12 +97,27 @@ class Mask:
         left, top, right, bottom = (int(side) for side in tight)
         inside = self.array()[top:bottom, left:right].astype(np.uint8)
         _, _, parts, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-        solid = parts[1:][parts[1:, cv2.CC_STAT_AREA] >= _SPECK * self.area]
-        if not len(solid):  # nothing but specks
-            return tight
-        x0, y0 = solid[:, cv2.CC_STAT_LEFT], solid[:, cv2.CC_STAT_TOP]
-        x1, y1 = x0 + solid[:, cv2.CC_STAT_WIDTH], y0 + solid[:, cv2.CC_STAT_HEIGHT]
-        return (float(left + x0.min()), float(top + y0.min()), float(left + x1.max()), float(top + y1.max()))
+        x0, y0, x1, y1 = _joined(parts[1:]).tolist()
+        return (float(left + x0), float(top + y0), float(left + x1), float(top + y1))
+
+
+def _joined(parts: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The box around those connected parts of a mask, (N, 5) as OpenCV describes them, that belong together."""
+    boxes, areas = parts[:, :4].copy(), parts[:, cv2.CC_STAT_AREA]
+    boxes[:, 2:] += boxes[:, :2]
+    total = float(areas.sum())
+    counts = areas == areas.max()
+    boxes, areas, counts = (each[counts | (areas >= _SPECK * total)] for each in (boxes, areas, counts))
+    fresh = boxes[counts]
+    farthest = areas * np.sqrt(total) / (_ALONE * total)  # in pixels
+    nearest = np.full(len(boxes), np.inf)
+    while len(fresh):
+        apart = np.maximum(fresh[:, None, :2] - boxes[None, :, 2:], boxes[None, :, :2] - fresh[:, None, 2:]).clip(0)
+        nearest = np.minimum(nearest, np.hypot(apart[..., 0], apart[..., 1]).min(axis=0))
+        joins = ~counts & (nearest <= farthest)
+        fresh = boxes[joins]
+        counts |= joins
+    return np.concatenate([boxes[counts, :2].min(axis=0), boxes[counts, 2:].max(axis=0)])
 
 
 def mask_iou(one: Mask, other: Mask) -> float:
