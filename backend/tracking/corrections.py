@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from backend.tracks import Box, box_iou
 
-# Frames within which a keyframe's word counts most: weights fall to a third over as many.
-REACH = 15.0
+# Frames within which a keyframe's word counts most: weights fall to a third over as many,
+REACH = 10.0
+# but not to nothing: far from all keyframes it is not the nearest alone that counts, which may be the odd one.
+ANYWHERE = 0.05
 # What a keyframe says counts by the IoU of its box with the mask's to this power: where half of an object is missing
 # from its mask, that is no margin, and the mask of the next frame may be whole.
 _TRUST = 8
@@ -28,8 +30,8 @@ def carry_margins(
     A box drawn by hand has a margin, or leaves out a shadow, or holds the half of an object that nothing shows; the
     segmenter has its own idea of what belongs to the object. What a human's box and the mask's differ by on the frames
     that he has drawn, side by side and in parts of the mask's box, is added on all others: a mean, in which a
-    keyframe's weight falls by e over :data:`REACH` frames, and is the less the worse its box and the mask's agree. A
-    side that the frame cuts off says nothing on what is beyond, and stays on the edge.
+    keyframe's weight falls by e over :data:`REACH` frames, down to :data:`ANYWHERE`, and is the less the worse its box
+    and the mask's agree. A side that the frame cuts off says nothing on what is beyond, and stays on the edge.
 
     Args:
         boxes: of the object's masks by frame, those under the human's boxes included; None where it is absent.
@@ -53,7 +55,7 @@ def carry_margins(
         if box is None:
             carried[frame] = None
             continue
-        weights = np.exp(-np.abs(frames - frame) / REACH)[:, None] * telling
+        weights = (np.exp(-np.abs(frames - frame) / REACH) + ANYWHERE)[:, None] * telling
         total = weights.sum(axis=0)
         margin = np.divide((weights * margins).sum(axis=0), total, out=np.zeros(4), where=total > 0)
         carried[frame] = _moved(np.array([box], np.float64), margin, size)
