@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,17 +14,20 @@ from backend import __version__
 from backend.cli.detections import add_score_options, rules_from
 from backend.cli.interrupts import Interrupts
 from backend.cli.options import CHOICE, add_settings, settings_from
-from backend.cli.task_bar import TaskBar
+from backend.cli.studio import project_number, studio_client
+from backend.cli.worker_bars import WorkerBars
 from backend.detections.files import open_detections
 from backend.errors import SettingsError
-from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import VideoConfig, parse_config
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.labelstudio.project import read_label_config
+from backend.prelabel.doing import Doer
 from backend.prelabel.from_file import FromFile
+from backend.prelabel.jobs import Manner
 from backend.prelabel.project import ProjectTasks, Wish
 from backend.prelabel.run import Outcome
-from backend.prelabel.run import run as run_tasks
+from backend.prelabel.run import run as run_all
+from backend.prelabel.workers import InProcess
 from backend.service.engine import Engine, choose, tracker_factory
 from backend.service.store import DATABASE, Store
 
@@ -55,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("--project", type=_number, required=True, metavar="ID", help="the 3 in /projects/3/data")
+    parser.add_argument("--project", type=project_number, required=True, metavar="ID", help="the 3 in /projects/3/data")
     parser.add_argument("--tasks", type=_tasks, metavar="N,N-N,...", help="these alone, such as 1,2,5-9 (default: all)")
     parser.add_argument("--everything", action="store_true", help="whatever looks like an object, in all tasks")
     parser.add_argument("--detections", type=Path, metavar="FILE", help="what a detector found in their videos")
@@ -92,41 +95,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Track and post; 1 where a task failed or was not tried, 130 where Ctrl-C ended it."""
     settings = settings_from(args)
-    if settings.label_studio_url is None or settings.label_studio_token is None:
-        raise SettingsError(
-            "a project is read through Label Studio's API: give --label-studio-url and --label-studio-token, or set "
-            "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
-        )
     _check(args)
     choice = choose(settings)
     with ExitStack() as stack:
-        client = LabelStudioClient(settings.label_studio_url, settings.label_studio_token)
-        stack.callback(client.close)
+        client = stack.enter_context(studio_client(settings))
         config = parse_config(read_label_config(client, args.project))
         wish = _wish(args, config)
         library = MediaLibrary(settings)
         stack.callback(library.close)
         store = Store(settings.data_dir / DATABASE)
         stack.callback(store.close)
-        access = LabelStudioAccess(settings.label_studio_url, settings.label_studio_token)
+        access = LabelStudioAccess(client.url, settings.label_studio_token)
         tasks = ProjectTasks(
             client,
             args.project,
             config,
-            fetch=lambda name: library.resolve(name, access),
             store=store,
-            model_version=f"keytrack-{__version__}-{choice.name}",
-            keyframe_iou=settings.keyframe_iou,
+            manner=Manner(f"keytrack-{__version__}-{choice.name}", settings.keyframe_iou),
             wish=wish,
         )
         interrupts = stack.enter_context(Interrupts())
         stack.enter_context(logging_redirect_tqdm())
         engine = Engine(tracker_factory(settings, choice))
-        outcome = _work(tasks, wish, engine, lambda: interrupts.asked)
+        workers = InProcess(Doer(engine.tracker, lambda name: library.resolve(name, access)))
+        outcome = Outcome()
+        with WorkerBars() as bars:
+            numbers = tasks.find(cancelled=lambda: interrupts.asked, listed=bars.listed)
+            if not interrupts.asked:
+                _check_tasks(wish, numbers)
+            bars.begin(len(numbers))
+            outcome.rest = len(numbers)
+            run_all(tasks, workers, bars, outcome, cancelled=lambda: interrupts.asked)
         interrupted = interrupts.asked
     print(outcome)
     for failure in outcome.failures:
-        print(f"failed: task {failure.number}: {failure.reason}")
+        print(f"failed: {failure.name}: {failure.reason}")
     if interrupted:
         print("interrupted; what was posted stays, and the same command goes on with the others")
         return INTERRUPTED
@@ -164,15 +167,6 @@ def _wish(args: argparse.Namespace, config: VideoConfig) -> Wish:
     )
 
 
-def _work(tasks: ProjectTasks, wish: Wish, engine: Engine, cancelled: Callable[[], bool]) -> Outcome:
-    with TaskBar() as bar:
-        numbers = tasks.numbers(cancelled=cancelled, listed=bar.listed)
-        if not cancelled():
-            _check_tasks(wish, numbers)
-        bar.begin(len(numbers))
-        return run_tasks(tasks, numbers, engine.tracker, bar, cancelled)
-
-
 def _check_tasks(wish: Wish, numbers: Collection[int]) -> None:
     missing = set(wish.tasks or ()) - set(numbers)
     if missing:
@@ -186,12 +180,6 @@ def _some(numbers: Collection[int]) -> str:
     first = sorted(numbers)[:_SHOWN]
     more = len(numbers) - len(first)
     return ", ".join(map(str, first)) + (f" and {more} more" if more else "")
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no project's number, such as the 3 in /projects/3/data")
-    return int(text)
 
 
 def _tasks(text: str) -> frozenset[int]:

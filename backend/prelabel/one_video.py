@@ -28,6 +28,9 @@ class TrackedBy(Protocol):
 class OneVideo:
     """A video that is tracked for one task.
 
+    Attributes:
+        timeline: Label Studio's frames.
+
     Args:
         video: the frames.
         by: what to track it by.
@@ -35,6 +38,7 @@ class OneVideo:
         frame_rate: the one that Label Studio takes; None is its default.
         model_version: of the models.
         keyframe_iou: how well the interpolated boxes meet the tracked ones.
+        regions: what the ids of the regions begin with; by default new each time.
 
     Raises:
         LabelConfigError: the frame rate cannot be used.
@@ -50,11 +54,13 @@ class OneVideo:
         frame_rate: float | None,
         model_version: str,
         keyframe_iou: float,
+        regions: str | None = None,
     ) -> None:
         self._video = video
         self._config = config
-        self._timeline = Timeline.of(video, frame_rate)
-        self._finder = Finder(by.given(self._timeline, video), by.label)
+        self._name = regions
+        self.timeline = Timeline.of(video, frame_rate)
+        self._finder = Finder(by.given(self.timeline, video), by.label)
         self._model_version = model_version
         self._keyframe_iou = keyframe_iou
         self._regions: list[TrackedRegion] = []
@@ -77,7 +83,11 @@ class OneVideo:
         if cancelled():
             return
         for region in format_regions(
-            self._finder.objects(), config=self._config, timeline=self._timeline, keyframe_iou=self._keyframe_iou
+            self._finder.objects(),
+            config=self._config,
+            timeline=self.timeline,
+            keyframe_iou=self._keyframe_iou,
+            name=self._name,
         ):
             self._regions.append(region)
             yield

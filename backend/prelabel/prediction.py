@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from backend.export.tracked import TrackedObject
@@ -13,6 +15,9 @@ from backend.labelstudio.regions import format_region, new_region
 from backend.service import notes
 from backend.service.records import Answer, Item, observed
 from backend.service.timeline import Timeline
+
+# Of a random or hashed name: told apart are the few dozen of one task.
+_DIGITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,27 +56,43 @@ class Prediction:
         return {"task": task, "model_version": self.model_version, "score": self.score, "result": self.result}
 
 
+def free_name(owner: str, taken: Collection[str]) -> str:
+    """What the ids of a task's regions begin with: the same in every run, unless a region has such an id already.
+
+    Args:
+        owner: tells the task and the models from all others.
+        taken: the ids that there are of the task.
+    """
+    names = (hashlib.sha256(f"{owner}\n{attempt}".encode()).hexdigest()[:_DIGITS] for attempt in count())
+    return next(name for name in names if not any(one.startswith(f"{name}-") for one in taken))
+
+
 def format_regions(
-    objects: Sequence[TrackedObject], *, config: VideoConfig, timeline: Timeline, keyframe_iou: float
+    objects: Sequence[TrackedObject],
+    *,
+    config: VideoConfig,
+    timeline: Timeline,
+    keyframe_iou: float,
+    name: str | None = None,
 ) -> Iterator[TrackedRegion]:
     """The regions of objects, one after the other, since a long track takes a while; those without a box are left out.
-
-    Their ids are new each time: nothing that was tracked before, and nothing that anybody drew, has one of them.
 
     Args:
         objects: what was tracked.
         config: says which names the project has.
         timeline: Label Studio's frames.
         keyframe_iou: how well the interpolated boxes meet the tracked ones.
+        name: what their ids begin with; by default new each time, so that nothing that was tracked before, and nothing
+            that anybody drew, has one of them.
     """
-    run = secrets.token_hex(4)
+    first = name or secrets.token_hex(_DIGITS // 2)
     for number, item in enumerate(objects, start=1):
         frames = observed(item.track)
-        name = f"{run}-{number}"
+        region_id = f"{first}-{number}"
         texts = notes.finished(frames, timeline)
         score = notes.score(frames)
         region = format_region(
-            new_region(name, item.label, config),
+            new_region(region_id, item.label, config),
             {frame: found.box for frame, found in frames.items()},
             timeline.clock,
             timeline.size,
@@ -81,4 +102,4 @@ def format_regions(
             keyframe_iou=keyframe_iou,
         )
         if region["value"]["sequence"]:
-            yield TrackedRegion(item, name, Answer([region], score, texts))
+            yield TrackedRegion(item, region_id, Answer([region], score, texts))

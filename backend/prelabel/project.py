@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from backend.errors import LabelStudioError
@@ -14,17 +13,17 @@ from backend.labelstudio.config import VideoConfig
 from backend.labelstudio.payload import Incoming, parse
 from backend.labelstudio.project import iter_tasks, read_task
 from backend.labelstudio.task_boxes import model_versions
+from backend.prelabel.course import Settled
 from backend.prelabel.from_file import FilePlan, FromFile
+from backend.prelabel.jobs import Failed, Manner, Tracked, VideoJob
 from backend.prelabel.keeping import keep
-from backend.prelabel.one_video import OneVideo
 from backend.prelabel.passing import patiently
-from backend.prelabel.plan import Everything, Leave, Left, Plan, plan_task, was_done
-from backend.prelabel.prediction import Prediction
+from backend.prelabel.plan import Everything, Left, Plan, plan_task, was_done
+from backend.prelabel.prediction import Prediction, free_name
 from backend.prelabel.studio import latest_alone, post, predictions_of, shown_regions
-from backend.service.engine import Tracker
 from backend.service.interactive import source_of
+from backend.service.records import StoredTrack
 from backend.service.store import Store
-from backend.video.reader import VideoReader
 
 logger = logging.getLogger(__name__)
 
@@ -59,28 +58,24 @@ class _TaskItem(Incoming):
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class _Turn:
     """A task whose turn it is.
 
     Attributes:
         number: Label Studio's.
-        plan: what it is tracked by.
-        video: its video's address or path.
-        frame_rate: the one that Label Studio takes for it.
+        source: what its tracks depend on.
         since: the store's next press when it was read.
         stale: regions of the store that it does not show, and nobody has drawn in.
     """
 
     number: int
-    plan: Plan | FilePlan
-    video: str
-    frame_rate: float | None
+    source: str
     since: int
     stale: frozenset[str]
 
 
 class ProjectTasks:
-    """Tracks tasks of one project and posts what is found; each is done for good before the next one begins.
+    """The tasks of one project, as they are to be tracked, and what becomes of what is found: nobody else writes.
 
     What is found is stored before it is posted, and what it replaces goes after that, in Label Studio and in the store:
     at whatever moment the process is killed, each prediction that Label Studio shows has its tracks in the store, and
@@ -90,10 +85,8 @@ class ProjectTasks:
         client: of Label Studio.
         project: its number.
         config: its labeling configuration.
-        fetch: gives the file of a task's video.
         store: where tracks are kept, so that a correction by a press builds on them.
-        model_version: of the models.
-        keyframe_iou: how well the interpolated boxes meet the tracked ones.
+        manner: how they are tracked.
         wish: what is asked for.
     """
 
@@ -103,25 +96,24 @@ class ProjectTasks:
         project: int,
         config: VideoConfig,
         *,
-        fetch: Callable[[str], Path],
         store: Store,
-        model_version: str,
-        keyframe_iou: float,
+        manner: Manner,
         wish: Wish,
     ) -> None:
         self._client = client
         self._project = project
         self._config = config
-        self._fetch = fetch
         self._store = store
-        self._model_version = model_version
-        self._keyframe_iou = keyframe_iou
+        self._manner = manner
+        self._model_version = manner.model_version
         self._wish = wish
+        self._numbers: Sequence[int] = ()
+        self._turns: dict[str, _Turn] = {}
 
-    def numbers(
+    def find(
         self, *, cancelled: Callable[[], bool] = lambda: False, listed: Callable[[], None] = lambda: None
     ) -> list[int]:
-        """The numbers of the tasks that were asked for, in the project's order; nothing else is kept of them.
+        """Find the tasks that were asked for: their numbers, in the project's order. Nothing else is kept of them.
 
         Args:
             cancelled: asked now and then; True ends it.
@@ -143,9 +135,24 @@ class ProjectTasks:
                 value = task.data.get(self._config.video_key)
                 wish.detections.meet(value if isinstance(value, str) else "", asked_for=wanted)
             listed()
+        self._numbers = found
         return found
 
-    def read(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> Turn | Left:
+    def jobs(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[VideoJob | Settled]:
+        """The tasks that were found, each as it is when its turn comes."""
+        for number in self._numbers:
+            try:
+                found = self.read(number, cancelled)
+            except Exception as error:  # noqa: BLE001 - one task does not keep the others
+                yield Settled(_name(number), "", Failed.of(error))
+            else:
+                yield Settled(_name(number), "", found) if isinstance(found, Left) else found
+
+    def link(self, name: str) -> str:
+        """Where a task is opened."""
+        return f"{self._client.url}/projects/{self._project}/data?task={name.removeprefix(_name(''))}"
+
+    def read(self, number: int, cancelled: Callable[[], bool] = lambda: False) -> VideoJob | Left:
         """What is to become of a task, as it is now.
 
         Raises:
@@ -165,13 +172,24 @@ class ProjectTasks:
         plan = self._plan(raw, task.data)
         if isinstance(plan, Left):
             return plan
-        name, rate = self._config.video_of(task.data), self._config.frame_rate_of(task.data)
-        source = source_of(name, rate, self._model_version)
+        video, rate = self._config.video_of(task.data), self._config.frame_rate_of(task.data)
+        source = source_of(video, rate, self._model_version)
         tracks = self._store.tracks(str(self._project), str(number))
+        shown = shown_regions(raw)
         if not self._wish.annotated and any(one.demand.human and one.demand.source == source for one in tracks):
             return Left("somebody pressed for it")
-        stale = frozenset(one.key.region for one in tracks) - shown_regions(raw)
-        return Turn(number, plan, name, rate, since, stale)
+        stale = frozenset(one.key.region for one in tracks) - shown
+        # What is stale goes before the new ones come, unless somebody has drawn in it.
+        staying = {one.key.region for one in tracks if one.key.region not in stale or self._is_drawn_in(one)}
+        name = _name(number)
+        self._turns[name] = _Turn(number, source, since, stale)
+        regions = free_name(f"{self._project} {number} {self._model_version}", shown | staying)
+        return VideoJob(name, video, plan, regions, self._config, rate, self._manner)
+
+    def _is_drawn_in(self, track: StoredTrack) -> bool:
+        """Whether a human has, or had, a keyframe in a track."""
+        before = track.base is not None and track.base.human
+        return bool(track.demand.human or before or any(one.human for one in self._store.emitted(track.key)))
 
     def _plan(self, raw: Mapping[str, Any], data: Mapping[str, Any]) -> Plan | FilePlan | Left:
         wish = self._wish
@@ -188,60 +206,23 @@ class ProjectTasks:
             annotated=wish.annotated,
         )
 
-    def track(
-        self,
-        turn: Turn,
-        tracker: Tracker,
-        *,
-        cancelled: Callable[[], bool] = lambda: False,
-        advance: Callable[[int], None] = lambda _: None,
-    ) -> str | Left | None:
-        """Track one task, store what is found, and post it.
-
-        Args:
-            turn: the task.
-            tracker: the models.
-            cancelled: asked between frames.
-            advance: called after each frame with the number of frames that there are.
+    def settle(self, job: VideoJob, found: Tracked) -> Left | None:
+        """Store what was found of a task, and post it.
 
         Returns:
-            what came of it, in words; None where it was cancelled, and then nothing is stored or posted.
+            the reason where somebody was first, and then nothing is stored or posted.
 
         Raises:
-            KeytrackError: the video cannot be fetched or read, or the prediction cannot be posted.
+            LabelStudioError: it cannot be posted.
+            StorageError: it cannot be stored.
         """
-        path = patiently(lambda: self._fetch(turn.video), cancelled=cancelled)
-        with VideoReader(path) as video:
-            try:
-                work = OneVideo(
-                    video,
-                    turn.plan,
-                    config=self._config,
-                    frame_rate=turn.frame_rate,
-                    model_version=self._model_version,
-                    keyframe_iou=self._keyframe_iou,
-                )
-            except Leave as leave:
-                return leave.left
-            for _ in work.steps(tracker, cancelled):
-                advance(len(work))
-        if cancelled():
-            return None
-        found = work.prediction
-        left = self._settle(turn, found)
-        if left is not None:
-            return left
-        count = len(found.regions)
-        tracks = f"{count} track{'s' * (count != 1)}"
-        return f"{tracks} in {len(work)} frames, by {turn.plan}; confidence {found.score:.2f}"
+        return self._keep(self._turns.pop(job.name), found.prediction)
 
-    def _settle(self, turn: Turn, found: Prediction) -> Left | None:
-        """Store and post; the reason where somebody was first, and then nothing is stored or posted."""
+    def _keep(self, turn: _Turn, found: Prediction) -> Left | None:
         project, task = str(self._project), str(turn.number)
         if not self._wish.again and patiently(lambda: self._predicted(turn.number)):
             return _MEANWHILE
-        source = source_of(turn.video, turn.frame_rate, self._model_version)
-        if not keep(self._store, project, task, source, found.regions, since=turn.since, instead_of=turn.stale):
+        if not keep(self._store, project, task, turn.source, found.regions, since=turn.since, instead_of=turn.stale):
             return Left("somebody pressed for it meanwhile")
         if not patiently(lambda: post(self._client, turn.number, found, again=self._wish.again)):
             new = [region.id for region in found.regions]
@@ -272,3 +253,7 @@ class ProjectTasks:
         project, task = str(self._project), str(number)
         there = {track.key.region for track in self._store.tracks(project, task)}
         self._store.forget(project, task, there - shown_regions(raw), since=since)
+
+
+def _name(number: object) -> str:
+    return f"task {number}"

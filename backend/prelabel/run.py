@@ -1,42 +1,72 @@
-"""A project's tasks, one after the other; one that fails does not keep the others."""
+"""A run over many videos: jobs go out, and what comes back is settled, here and nowhere else."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backend.errors import KeytrackError, LabelStudioUnreachable
-from backend.prelabel.passing import is_passing
+from backend.prelabel.course import Course, Settled
+from backend.prelabel.jobs import Failed, Tracked, VideoJob
 from backend.prelabel.plan import Left
-from backend.prelabel.project import ProjectTasks
-from backend.service.engine import Tracker
+from backend.prelabel.summary import Summary
+from backend.prelabel.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-# Tasks in a row that fail because Label Studio is away, after which the others are not tried.
+# Videos in a row that fail because Label Studio is away, after which the others are not tried.
 _AWAY = 3
 
 
 class Progress(Protocol):
     """Who is told how far it is."""
 
-    def advance(self, frames: int) -> None:
-        """One frame of a video of so many was dealt with."""
+    def work(self, worker: int, name: str, done: int, steps: int) -> None:
+        """A worker, by its number from 0, has done so many steps of what it is doing, most of them frames."""
 
     def say(self, line: str) -> None:
-        """A line on a task."""
+        """A line on a video."""
 
-    def done(self, *, tracked: bool) -> None:
-        """A task is done; without ``tracked`` there was nothing to track."""
+    def done(self, name: str, *, tracked: bool) -> None:
+        """A video is done; without ``tracked`` there was nothing to track."""
+
+
+class Reporter(Protocol):
+    """Who keeps what came of each video; see :class:`backend.prelabel.report.Report`."""
+
+    def tracked(self, name: str, video: str, summary: Summary, link: str = "") -> None:
+        """A video was tracked."""
+
+    def left(self, name: str, video: str, reason: str, link: str = "") -> None:
+        """A video was left as it is."""
+
+    def failed(self, name: str, video: str, reason: str, link: str = "") -> None:
+        """A video could not be done."""
+
+
+class Source(Protocol):
+    """What is to be done, and where it goes to."""
+
+    def jobs(self, cancelled: Callable[[], bool]) -> Iterator[VideoJob | Settled]:
+        """One after the other, each as it is when its turn comes; what needs no doing is settled."""
+
+    def settle(self, job: VideoJob, found: Tracked) -> Left | None:
+        """Keep what was found for good; the reason where somebody was first, and nothing was kept.
+
+        Raises:
+            KeytrackError: that failed.
+        """
+
+    def link(self, name: str) -> str:
+        """An address at which a video can be looked at, by the name of its job; "" where there is none."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that could not be done, and why."""
+    """A video that could not be done, and why."""
 
-    number: int
+    name: str
     reason: str
 
 
@@ -45,108 +75,139 @@ class Outcome:
     """What came of a run.
 
     Attributes:
-        tracked: tasks that were tracked and posted.
-        left: tasks that were left as they are.
-        failures: tasks that could not be done.
-        rest: tasks that were not tried.
+        what: a video is called.
+        tracked: videos that were tracked and kept.
+        left: videos that were left as they are.
+        failures: videos that could not be done.
+        rest: videos that were not tried.
         away: Label Studio went away, which is why.
     """
 
+    what: str = "task"
     tracked: int = 0
     left: int = 0
     failures: list[Failure] = field(default_factory=list)
     rest: int = 0
     away: bool = False
 
-    def take(self, number: int, found: str | Left | _Failed) -> str:
-        """Count what came of a task; in words."""
+    def take(self, name: str, found: Tracked | Left | Failed) -> str:
+        """Count what came of a video; in words."""
         self.rest -= 1
-        if isinstance(found, _Failed):
-            self.failures.append(Failure(number, found.reason))
+        if isinstance(found, Failed):
+            self.failures.append(Failure(name, found.reason))
             return f"failed: {found.reason}"
         if isinstance(found, Left):
             self.left += 1
             return f"left: {found.reason}"
         self.tracked += 1
-        return found
+        return describe(found)
 
     def __str__(self) -> str:
         parts = [(self.tracked, "tracked"), (self.left, "left"), (len(self.failures), "failed")]
         parts += [(self.rest, "not tried")] * bool(self.rest)
         total = sum(count for count, _ in parts)
-        return f"{total} task{'s' * (total != 1)}: {', '.join(f'{count} {what}' for count, what in parts)}"
+        return f"{total} {self.what}{'s' * (total != 1)}: {', '.join(f'{count} {what}' for count, what in parts)}"
+
+
+def describe(found: Tracked) -> str:
+    """``3 tracks in 120 frames, by everything, as Car; confidence 0.91``."""
+    count, summary = len(found.prediction.regions), found.summary
+    tracks = f"{count} track{'s' * (count != 1)}"
+    return f"{tracks} in {summary.frames} frames, by {summary.by}; confidence {summary.score:.2f}"
 
 
 def run(
-    tasks: ProjectTasks,
-    numbers: Sequence[int],
-    tracker: Callable[[], Tracker],
+    source: Source,
+    workers: Workers,
     progress: Progress,
+    outcome: Outcome,
+    *,
+    reporter: Reporter | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Outcome:
-    """Do tasks.
+) -> None:
+    """Do all that a source has.
 
     Args:
-        tasks: the project's.
-        numbers: those to do.
-        tracker: gives the models, when the first task needs them.
-        progress: is told of each task and of each frame.
-        cancelled: asked between frames and tasks; True ends it.
+        source: what is to be done, and where it goes to.
+        workers: who does it.
+        progress: is told of each video and of each frame.
+        outcome: what came of it is counted there; ``rest`` says of how many videos.
+        reporter: keeps what came of each video.
+        cancelled: asked between frames and videos; True ends it.
 
     Raises:
-        KeytrackError: the models cannot be loaded.
+        KeytrackError: no worker can load its models.
     """
-    outcome, away = Outcome(rest=len(numbers)), 0
-    found: str | Left | _Failed | None
-    for number in numbers:
-        if cancelled():
-            break
-        try:
-            found = _do(tasks, number, tracker, progress, cancelled)
-        except _Failed as failed:
-            if cancelled():  # while it waited for another try
+    _Run(source, workers, progress, outcome, reporter, cancelled).go()
+
+
+class _Run:
+    def __init__(
+        self,
+        source: Source,
+        workers: Workers,
+        progress: Progress,
+        outcome: Outcome,
+        reporter: Reporter | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._source = source
+        self._workers = workers
+        self._progress = progress
+        self._outcome = outcome
+        self._reporter = reporter
+        self._cancelled = cancelled
+        self._course = Course(source.jobs(cancelled))
+        self._away = 0
+
+    def go(self) -> None:
+        while not self._ended():
+            self._hand_out()
+            if self._ended() or not self._workers.busy:
                 break
-            found = failed
-        if found is None:
-            break
-        progress.say(f"task {number}: {outcome.take(number, found)}")
-        progress.done(tracked=not isinstance(found, Left))
-        away = away + 1 if isinstance(found, _Failed) and found.away else 0
-        if away == _AWAY and outcome.rest:
-            outcome.away = True
-            break
-    return outcome
+            for job, found in self._workers.wait(self._progress.work, self._cancelled):
+                settled = self._course.take(job, found)
+                if settled is not None:
+                    self._settle(settled)
 
+    def _ended(self) -> bool:
+        return self._cancelled() or self._outcome.away
 
-class _Failed(Exception):
-    def __init__(self, error: Exception) -> None:
-        known = isinstance(error, KeytrackError) or is_passing(error)
-        self.reason = (str(error) or type(error).__name__) if known else "an internal error; the log has the details"
-        self.away = isinstance(error, LabelStudioUnreachable)
-        super().__init__(self.reason)
+    def _hand_out(self) -> None:
+        while self._workers.room and not self._ended():
+            job = self._course.next()
+            if job is None:
+                return
+            if isinstance(job, Settled):
+                self._settle(job)
+            else:
+                self._workers.submit(job)
 
+    def _settle(self, settled: Settled) -> None:
+        found = settled.found
+        if isinstance(found, Tracked) and settled.job is not None:
+            try:
+                found = self._source.settle(settled.job, found) or found
+            except Exception as error:  # noqa: BLE001 - one video does not keep the others
+                found = Failed.of(error)
+        if self._cancelled() and isinstance(found, Failed):  # while it waited for another try
+            return
+        if isinstance(found, Failed) and found.fault:
+            logger.error("%s: %s", settled.name, found.fault)
+        self._progress.say(f"{settled.name}: {self._outcome.take(settled.name, found)}")
+        self._report(settled, found)
+        self._progress.done(settled.name, tracked=not isinstance(found, Left))
+        self._away = self._away + 1 if isinstance(found, Failed) and found.away else 0
+        self._outcome.away = self._away >= _AWAY and self._outcome.rest > 0
 
-def _do(
-    tasks: ProjectTasks,
-    number: int,
-    tracker: Callable[[], Tracker],
-    progress: Progress,
-    cancelled: Callable[[], bool],
-) -> str | Left | None:
-    try:
-        turn = tasks.read(number, cancelled)
-    except Exception as error:
-        raise _logged(number, error) from error
-    if isinstance(turn, Left):
-        return turn
-    models = tracker()
-    try:
-        return tasks.track(turn, models, cancelled=cancelled, advance=progress.advance)
-    except Exception as error:
-        raise _logged(number, error) from error
-
-
-def _logged(number: int, error: Exception) -> _Failed:
-    if not isinstance(error, KeytrackError):
-        logger.error("task %d", number, exc_info=error)
-    return _Failed(error)
+    def _report(self, settled: Settled, found: Tracked | Left | Failed) -> None:
+        if self._reporter is None:
+            return
+        place = settled.name, settled.video
+        link = self._source.link(settled.name)
+        if isinstance(found, Tracked):
+            self._reporter.tracked(*place, found.summary, link)
+        elif isinstance(found, Left):
+            self._reporter.left(*place, found.reason, link)
+        else:
+            self._reporter.failed(*place, found.reason, link)

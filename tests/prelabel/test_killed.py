@@ -11,8 +11,11 @@ import pytest
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.config import parse_config
 from backend.prelabel import passing
+from backend.prelabel.doing import Doer
+from backend.prelabel.jobs import Manner, Tracked
 from backend.prelabel.plan import Left
 from backend.prelabel.project import ProjectTasks, Wish
+from backend.prelabel.run import describe
 from backend.service.store import Store
 from support.fake_studio import TOKEN, FakeStudio
 from support.fake_tracker import FakeTracker
@@ -84,17 +87,18 @@ class Run:
             client,
             1,
             parse_config(CONFIG),
-            fetch=lambda name: self.media / name,
             store=store,
-            model_version=VERSION,
-            keyframe_iou=0.95,
+            manner=Manner(VERSION, 0.95),
             wish=Wish(again=again, annotated=True),
         )
         try:
-            turn = tasks.read(1)
-            found = turn if isinstance(turn, Left) else tasks.track(turn, FakeTracker())
-            assert found is not None
-            return found.reason if isinstance(found, Left) else found
+            job = tasks.read(1)
+            if isinstance(job, Left):
+                return job.reason
+            found = Doer(FakeTracker, lambda name: self.media / name).do(job)
+            assert isinstance(found, Tracked)
+            left = tasks.settle(job, found)
+            return describe(found) if left is None else left.reason
         except Killed:
             return "killed"
         finally:
