@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import SecretStr
 
@@ -27,7 +28,7 @@ from backend.service.engine import Choice, Engine, Tracker, WarmUp
 from backend.service.interactive import Footage, Interactive, source_of
 from backend.service.jobs import Jobs
 from backend.service.overview import Overview
-from backend.service.payloads import Task, check_text, parse_tasks, project_of
+from backend.service.payloads import Task, annotator_of, check_text, parse_tasks, project_of
 from backend.service.pictures import Pictures
 from backend.service.presses import KeptPress
 from backend.service.readers import Readers
@@ -35,6 +36,7 @@ from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
 from backend.service.video_protocol import VideoProtocol, speaks
 from backend.settings import Settings
+from backend.service.workers import State
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +59,15 @@ class Keytrack:
         tracker_factory: Callable[[], Tracker],
         choice: Choice,
     ) -> None:
+        *others: Callable[[], Tracker],
         """Open the store; no model is loaded.
 
         Args:
             settings: where things are kept, and how long a press may take.
-            tracker_factory: builds the models, on the worker thread, when the first track needs them.
+            tracker_factory: builds the models, on a worker's thread, when its first track needs them.
             choice: which models these are, as it is shown; its name goes into the model version.
 
+            others: factories of further workers.
         Raises:
             SettingsError: the data directory cannot be used.
         """
@@ -71,9 +75,9 @@ class Keytrack:
         self._settings = settings
         self._choice = choice
         self._store = Store(settings.data_dir / DATABASE)
-        self._jobs = Jobs(settings.max_jobs)
+        self._engine = Engine(tracker_factory, *others)
+        self._jobs = Jobs(settings.max_jobs, workers=len(self._engine), revive=self._engine.revive)
         self._readers = Readers()
-        self._engine = Engine(tracker_factory)
         self._media = MediaLibrary(settings)
         self.overview = Overview(
             settings,
@@ -115,7 +119,8 @@ class Keytrack:
 
     def warm_up(self) -> None:
         """Load the models in the background, before the first press."""
-        self._jobs.submit("loading the models", WarmUp(self._engine))
+        for worker in range(len(self._engine)):
+            self._jobs.submit("loading the models", WarmUp(self._engine), worker=worker)
 
     def resume(self) -> None:
         """Take up what was not done when the service ended: predictions to post, and presses whose tracks were not
@@ -163,12 +168,18 @@ class Keytrack:
         }
 
     def jobs(self) -> dict[str, int]:
+            "workers": self.workers(),
         """Numbers of jobs that are not at their end, by status."""
         return self._jobs.counts()
 
     def remember(
         self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None
     ) -> None:
+    def workers(self) -> dict[str, int]:
+        """Numbers of workers, by what they do: ``idle``, ``busy`` or ``lost``."""
+        found = Counter(worker.state for worker in self._jobs.workers())
+        return {state: found[state] for state in get_args(State)}
+
         """Keep what Label Studio reports about a project: its own address, and a token to fetch media with."""
         reported = Project(hostname or "", access_token or "", extra_params)
         if self._store.project(project_of(project)) != reported:
@@ -238,7 +249,8 @@ class Keytrack:
         kept = KeptPress(project_id, task.id, label, task.data, _listed(result), label_config)
         with _forgiving():
             self._store.presses.keep(kept)
-        replies = self._interactive.press(project_id, task.id, regions, footage, deadline)
+        owner = annotator_of(raw)
+        replies = self._interactive.press(project_id, task.id, regions, footage, deadline, annotator=owner)
         if all(reply.complete for reply in replies):
             with _forgiving():
                 self._store.presses.drop(kept)

@@ -184,7 +184,8 @@ class Background:
                 self._wake.at(due)
             return
         try:
-            self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key], idle=True)
+            place = order.project, order.task
+            self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key], idle=True, place=place)
         except BusyError:
             again = self._clock() + FIRST_WAIT
             self._put_back(order, again)
@@ -272,7 +273,7 @@ class _Tracking:
                     keyframe_iou=back._keyframe_iou,
                 )
                 yield
-                tracker = back._engine.tracker()
+                tracker = back._engine.tracker(job.worker)
                 yield
                 yield from work.steps(tracker, lambda: job.cancelled() or back._leaving)
                 if job.cancelled() or back._leaving:

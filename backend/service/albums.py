@@ -80,6 +80,10 @@ class Album:
             raise VideoError(f"{path} is gone: {error.strerror}; put it back") from error
         return path
 
+    def located(self) -> dict[int, Path]:
+        """The files of the pictures that were fetched so far, by position."""
+        return {index: path for index, (path, _) in list(self._found.items())}
+
     def frame(self, index: int) -> ImageArray:
         """The RGB image ``uint8 (H, W, 3)`` of a picture.
 

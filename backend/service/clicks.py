@@ -61,14 +61,15 @@ class Clicks:
         if not asked:
             return []
         work = _Clicking(task, asked, made, self._albums, self._engine, self._memory, self._clock)
-        key = ("click", task.project, task.task)
-        job = self._jobs.submit(f"a click on task {task.task} of project {task.project}", work, [key])
+        key, place = ("click", task.project, task.task), (task.project, task.task)
+        name = f"a click on task {task.task} of project {task.project}"
+        job = self._jobs.submit(name, work, [key], place=place, moves=True)
         self._jobs.wait({key: job}, deadline)
         if isinstance(job.error, KeytrackError):
             raise job.error
         if work.album is not None and job.error is None:
             ahead = _Ahead(work.album, asked[-1].frame, self._engine)
-            self._jobs.submit(f"pictures ahead of task {task.task}", ahead, [("ahead", *key[1:])], idle=True)
+            self._jobs.submit(f"pictures ahead of task {task.task}", ahead, [("ahead", *place)], idle=True, place=place)
         anew = {one.asked.object_id for one in work.made}
         others = [one for one in pending if one.asked.object_id not in anew]
         return [
@@ -139,13 +140,15 @@ class _Clicking:
                 )
             album.locate(one.frame)
         self.album = album
+        job.ticket.steps = len(self._asked)
 
     def steps(self, job: Job) -> Iterator[None]:
         """A step is an object on a picture."""
         album = self.album
         if album is None:
             return
-        tracker = self._engine.tracker()
+        self.made.clear()  # where it is begun again
+        tracker = self._engine.tracker(job.worker)
         for one in self._asked:
             known = self._known.get((one.object_id, one.frame))
             if known is not None and one.says_the_same(known.asked):
@@ -181,7 +184,7 @@ class _Ahead:
 
     def steps(self, job: Job) -> Iterator[None]:
         """A step is a picture."""
-        tracker = self._engine.tracker()
+        tracker = self._engine.tracker(job.worker)
         for frame in self._frames:
             if not tracker.prepared(self._album, frame):
                 tracker.prepare(self._album, frame)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backend import checkpoints
 from backend.errors import SettingsError
-from backend.service.jobs import Job
+from backend.service.job import Job
 from backend.settings import Settings
 from backend.tracks import Detection, Direction, FrameResult, Prompt
 
@@ -203,31 +203,44 @@ def tracker_factory(settings: Settings, choice: Choice) -> Callable[[], Tracker]
 
 
 class Engine:
-    """The models, built by the first job that needs them; only the worker asks for them."""
+    """The models, each worker's own, built by the first job of that worker that needs them.
 
-    def __init__(self, factory: Callable[[], Tracker]) -> None:
-        self._factory = factory
-        self._tracker: Tracker | None = None
+    Args:
+        factories: build them, one for each worker.
+    """
+
+    def __init__(self, *factories: Callable[[], Tracker]) -> None:
+        self._factories = list(factories)
+        self._trackers: list[Tracker | None] = [None] * len(factories)
+
+    def __len__(self) -> int:
+        """How many workers there are."""
+        return len(self._factories)
 
     @property
     def loaded(self) -> bool:
-        """Whether the models are in memory."""
-        return self._tracker is not None
+        """Whether the models of any worker are in memory."""
+        return any(tracker is not None for tracker in self._trackers)
 
-    @property
-    def ready(self) -> Tracker | None:
-        """The tracker if it is in memory, for what any thread may ask of it."""
-        return self._tracker
+    def ready(self, worker: int | None) -> Tracker | None:
+        """A worker's tracker if it is in memory, for what any thread may ask of it; None of no worker."""
+        return None if worker is None else self._trackers[worker]
 
-    def tracker(self) -> Tracker:
-        """The tracker; raises what the factory raises, and asks it again the next time."""
-        if self._tracker is None:
-            self._tracker = self._factory()
-        return self._tracker
+    def tracker(self, worker: int = 0) -> Tracker:
+        """A worker's tracker, for that worker alone; raises what the factory raises, and asks it anew the next time."""
+        tracker = self._trackers[worker]
+        if tracker is None:
+            tracker = self._trackers[worker] = self._factories[worker]()
+        return tracker
+
+    def revive(self, worker: int) -> None:
+        """Build a worker's models again: those that it had are lost."""
+        self._trackers[worker] = None
+        self.tracker(worker)
 
 
 class WarmUp:
-    """Loads the models before anybody presses."""
+    """Loads a worker's models before anybody presses."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -237,4 +250,4 @@ class WarmUp:
 
     def steps(self, job: Job) -> Iterator[object]:
         """One step."""
-        yield self._engine.tracker()
+        yield self._engine.tracker(job.worker)

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from backend.errors import BusyError, KeytrackError, StorageError
@@ -85,13 +86,17 @@ class Interactive:
         Regions that changed since they were last handed out are tracked in one new job, which replaces older jobs
         for the same regions. What is not done at ``deadline`` (of ``time.monotonic``) goes on in the background, and
         the next press returns it. A region that cannot be tracked comes back as it was, with a note that says why.
-        ``idle`` work has its turns when there is nothing else to do.
+        ``idle`` work has its turns when there is nothing else to do; all that an ``annotator`` wants has one share of
+        them, where it is known who that is.
         """
         try:
             with self._deciding:
                 pursuits, wanted = self._compare(project, task, regions, footage)
-                jobs, refused = self._begin(pursuits, wanted, footage, f"task {task} of project {project}", idle)
+                name = f"task {task} of project {project}"
+                submit = partial(self._jobs.submit, name, place=(project, task), owner=annotator, idle=idle, moves=True)
+                jobs, refused = self._begin(pursuits, wanted, footage, submit)
             if jobs:
+        annotator: Hashable = None,
                 self._jobs.wait(jobs, deadline)
             return [
                 _verbatim(pursuit.region, notes.problem(refused, {}, 0, None))
@@ -130,7 +135,7 @@ class Interactive:
         return pursuits, wanted
 
     def _begin(
-        self, pursuits: Sequence[Pursuit], wanted: Sequence[Pursuit], footage: Footage, name: str, idle: bool
+        self, pursuits: Sequence[Pursuit], wanted: Sequence[Pursuit], footage: Footage, submit: Callable[..., Job]
     ) -> tuple[dict[Hashable, Job], str | None]:
         """Submit a job for those that are wanted: the jobs at work, by track, and why there is none for those."""
         owners = {pursuit.key: self._jobs.owner(pursuit.key) for pursuit in pursuits if pursuit not in wanted}
@@ -138,14 +143,18 @@ class Interactive:
         if wanted:
             neighbours = [pursuit for pursuit in pursuits if pursuit not in wanted and pursuit.key not in jobs]
             try:
-                job = self._submit(wanted, neighbours, footage, name, idle)
+                job = self._submit(wanted, neighbours, footage, submit)
             except BusyError as error:  # to be said at the regions: of a failed request the page shows nothing
                 return jobs, str(error)
             jobs.update(dict.fromkeys((pursuit.key for pursuit in wanted), job))
         return jobs, None
 
     def _submit(
-        self, pursuits: Sequence[Pursuit], neighbours: Sequence[Pursuit], footage: Footage, name: str, idle: bool
+        self,
+        pursuits: Sequence[Pursuit],
+        neighbours: Sequence[Pursuit],
+        footage: Footage,
+        submit: Callable[..., Job],
     ) -> Job:
         for pursuit in pursuits:
             self._store.fail(pursuit.key, pursuit.revision, None)
@@ -159,8 +168,8 @@ class Interactive:
             store=self._store,
             keyframe_iou=self._keyframe_iou,
         )
-        job = self._jobs.submit(name, work, [pursuit.key for pursuit in pursuits], idle=idle)
-        logger.info("job %d: %s, %d region(s) of %s", job.number, name, len(pursuits), footage.shown)
+        job = submit(work, [pursuit.key for pursuit in pursuits])
+        logger.info("job %d: %s, %d region(s) of %s", job.number, job.name, len(pursuits), footage.shown)
         return job
 
     def _reply(self, pursuit: Pursuit, job: Job | None) -> Reply:

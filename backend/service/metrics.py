@@ -22,31 +22,38 @@ from prometheus_client.registry import Collector
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 100)
 
 
-class _Jobs(Collector):
-    """Jobs that are not at their end, counted when somebody asks."""
+Numbers = Callable[[], Mapping[str, int]]
 
-    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+
+class _Counted(Collector):
+    """Things by a label, counted when somebody asks."""
+
+    def __init__(self, name: str, text: str, label: str, count: Numbers) -> None:
+        self._described = name, text, label
         self._count = count
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily("keytrack_jobs", "Jobs that are not at their end", labels=["status"])
-        for status, number in self._count().items():
-            family.add_metric([status], number)
+        name, text, label = self._described
+        family = GaugeMetricFamily(name, text, labels=[label])
+        for value, number in self._count().items():
+            family.add_metric([value], number)
         yield family
 
 
-def add_metrics(app: Flask, jobs: Callable[[], Mapping[str, int]]) -> None:
+def add_metrics(app: Flask, jobs: Numbers, workers: Numbers) -> None:
     """Measure the requests to ``app``, and answer ``GET /metrics``.
 
     Args:
         app: to which nothing has been added that may refuse requests: refused ones count too.
         jobs: numbers of jobs by status.
+        workers: numbers of workers by state.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    registry.register(_Jobs(jobs))
+    registry.register(_Counted("keytrack_jobs", "Jobs that are not at their end", "status", jobs))
+    registry.register(_Counted("keytrack_workers", "Workers, by what they do", "state", workers))
     seconds = Histogram(
         "keytrack_request_seconds", "Time to answer a request", ["endpoint"], buckets=_SECONDS, registry=registry
     )

@@ -21,6 +21,7 @@ from backend.service.store import DATABASE, Store
 from backend.service.thumbnails import Thumbnails, pictured
 from backend.service.track_files import TrackFiles
 from backend.service.tracking_job import TrackingWork
+from backend.service.workers import WorkerState
 from backend.settings import Settings
 
 RECENT_TASKS = 12
@@ -92,6 +93,7 @@ class Status:
     models_loaded: bool
     memory: int
     device_memory: tuple[int, int] | None
+    workers: Sequence[WorkerState]
     jobs: Sequence[JobRow]
     tasks: Sequence[TaskCard]
     task_count: int
@@ -146,6 +148,7 @@ class Overview:
                 models_loaded=self._engine.loaded,
                 memory=resident_bytes(),
                 device_memory=device_bytes(self._choice.device),
+                workers=self._jobs.workers(),
                 jobs=jobs,
                 tasks=[self._card(store, one) for one in entries.values()],
                 task_count=store.count_tasks(),

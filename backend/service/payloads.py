@@ -71,6 +71,16 @@ class WebhookRequest(Incoming):
     action: str
 
 
+def annotator_of(task: object) -> str | int | None:
+    """Who works on a task that came with an interactive call, by the drafts in it, which are theirs alone.
+
+    None where nothing was saved yet: Label Studio does not tell otherwise.
+    """
+    drafts = task.get("drafts") if isinstance(task, dict) else None
+    users = [one.get("user") for one in drafts if isinstance(one, dict)] if isinstance(drafts, list) else []
+    return next((user for user in users if isinstance(user, str | int)), None)
+
+
 def parse_body(model: type[Model], body: object) -> Model:
     """A request's body as a ``model``. Bodies hold tokens, so that messages and logs get paths, not values.
 

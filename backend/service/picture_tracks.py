@@ -117,7 +117,8 @@ class PictureTracks:
             self._store.fail(chase.key, chase.revision, None)
         work = PictureWork(chases, task, direction, albums=self._albums, engine=self._engine, store=self._store)
         name = f"task {task.task} of project {task.project}"
-        job = self._jobs.submit(name, work, [chase.key for chase in chases])
+        keys, place = [chase.key for chase in chases], (task.project, task.task)
+        job = self._jobs.submit(name, work, keys, place=place, moves=True)
         logger.info("job %d: %s, %d object(s) over %d pictures", job.number, name, len(chases), len(task.addresses))
         return job
 

@@ -19,6 +19,7 @@ from backend.service.records import Answer, Base, TrackKey
 from backend.service.standing import StoredNeighbours
 from backend.service.store import Store
 from backend.service.timeline import Timeline
+from backend.service.tracking_job import OVERHEAD_STEPS
 from backend.tracking.stretches import Before
 from backend.tracks import Direction, Prompt
 
@@ -73,6 +74,7 @@ class PictureWork:
                 self.stage = f"fetching picture {min(done + 1, len(album))} of {len(album)}"
                 album.locate(frame)
             self._album = album
+        job.ticket.steps = len(album) + OVERHEAD_STEPS
         self.stage = "waiting for its turn"
 
     def steps(self, job: Job) -> Iterator[None]:
@@ -81,10 +83,10 @@ class PictureWork:
         if album is None or timeline is None:
             return
         with self._telling(job):
-            if not self._engine.loaded:
+            if self._engine.ready(job.worker) is None:
                 self.stage = "loading the models"
             yield
-            tracker = self._engine.tracker()
+            tracker = self._engine.tracker(job.worker)
             self.stage = "tracking"
             known = {name: self._before(chase, album) for name, chase in self._chases.items()}
             for result in tracker.track(
@@ -150,6 +152,7 @@ class PictureWork:
         except Exception as error:
             told = reason(error)
             for chase in self._chases.values():
-                if job.owns(chase.key) and not job.cancelled():  # a stop is no fault of theirs
+                # A stop is no fault of theirs, nor is a worker's end.
+                if job.owns(chase.key) and not job.cancelled() and not job.goes_on(error):
                     self._store.fail(chase.key, chase.revision, told)
             raise

@@ -23,6 +23,9 @@ from backend.service.uncross import Uncrosser
 from backend.tracking.stretches import Before
 from backend.tracks import Prompt
 
+OVERHEAD_STEPS = 5
+"""Steps of a job beside those of its frames: loading the models, finishing."""
+
 
 class _Plan:
     """What is to be tracked of a region, in a video of ``count`` frames.
@@ -79,6 +82,7 @@ class TrackingWork:
         self.stage = "waiting for its turn"
 
     def steps(self, job: Job) -> Iterator[None]:
+                job.ticket.steps = self._expected(len(video))
         """Check the prompts, load the models, track, and store the answers; a step is a frame."""
         with self._telling(job), self._readers.lease(self._path) as video:
             timeline = self.timeline or Timeline.of(video, self._frame_rate)
@@ -89,10 +93,10 @@ class TrackingWork:
                 yield
             if not plans:
                 return
-            if not self._engine.loaded:
+            if self._engine.ready(job.worker) is None:
                 self.stage = "loading the models"
             yield
-            tracker = self._engine.tracker()
+            tracker = self._engine.tracker(job.worker)
             self.stage = "tracking"
             yield
             pursuits = {plan.pursuit.key.region: plan.pursuit for plan in plans}
@@ -122,6 +126,11 @@ class TrackingWork:
             frames = {item["frame"] for item in pursuit.human}
             try:
                 marked = prompts(pursuit.region, frames, timeline.clock, timeline.size, pursuit.closed)
+    def _expected(self, count: int) -> int:
+        """Steps of a video of ``count`` frames; a correction ends where it meets the old track, who knows where."""
+        corrections = all(pursuit.base is not None for pursuit in self.pursuits.values())
+        return OVERHEAD_STEPS + (count // 2 if corrections else count)
+
             except (PromptError, VideoError) as error:
                 self._store.fail(key, pursuit.revision, str(error))
                 continue
@@ -186,3 +195,5 @@ class TrackingWork:
                 if job.owns(key) and not job.cancelled():
                     self._store.fail(key, pursuit.revision, told)
             raise
+            if job.goes_on(error):
+                raise

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from backend.errors import WorkerLostError
 from backend.service.engine import Engine, Tracker
 from backend.service.failures import reason
 from backend.service.jobs import Job
@@ -67,13 +68,13 @@ class _Work(Generic[Found]):
             self._path = self._media.fetch()
             with self._open() as video:
                 self._room.memory.note_video(self._media.task, self._path, video.identity())
-                found = self._locate(video)
+                found = self._locate(video, job)
         except Exception as error:
             self.located.set_exception(error)
             raise
         self.located.set_result(found)
 
-    def _locate(self, video: Frames) -> Found:
+    def _locate(self, video: Frames, job: Job) -> Found:
         raise NotImplementedError
 
     def _open(self) -> AbstractContextManager[Frames]:
@@ -102,15 +103,16 @@ class ClickWork(_Work[list[Prompt]]):
         self._moment = moment
         self._marks = marks
 
-    def _locate(self, video: Frames) -> list[Prompt]:
+    def _locate(self, video: Frames, job: Job) -> list[Prompt]:
         prompts = prompts_of(self._marks, self._moment.index(video), video)
         video.frame(prompts[0].frame)  # decoded here, it does not keep the worker waiting
+        job.ticket.steps = len(prompts)
         return prompts
 
     def steps(self, job: Job) -> Iterator[None]:
         """An object a step."""
         with self._open() as video:
-            tracker = self._room.engine.tracker()
+            tracker = self._room.engine.tracker(job.worker)
             for prompt in self.located.result():
                 if self.masks:
                     yield
@@ -133,20 +135,22 @@ class PrewarmWork(_Work[Window]):
         super().__init__(room, media)
         self._request = request
 
-    def _locate(self, video: Frames) -> Window:
+    def _locate(self, video: Frames, job: Job) -> Window:
         request, limit = self._request, self._room.limits.window
         first = request.index(video)
         size = limit if request.window is None else min(request.window, limit)
         step = -1 if request.direction == "backward" else 1
         frames = [frame for frame in range(first, first + step * size, step) if 0 <= frame < len(video)]
-        tracker = self._room.engine.ready
+        tracker = self._room.engine.ready(job.home)
         cached = [frame for frame in frames if tracker is not None and tracker.prepared(video, frame)]
-        return Window(cached, [frame for frame in frames if frame not in cached], len(video))
+        pending = [frame for frame in frames if frame not in cached]
+        job.ticket.steps = 1 + len(pending)
+        return Window(cached, pending, len(video))
 
     def steps(self, job: Job) -> Iterator[None]:
         """A frame a step."""
         with self._open() as video:
-            tracker = self._room.engine.tracker()
+            tracker = self._room.engine.tracker(job.worker)
             for frame in self.located.result().pending:
                 yield
                 tracker.prepare(video, frame)
@@ -182,10 +186,10 @@ class TrackWork(_Work[Route]):
 
     def prepare(self, job: Job) -> None:
         """Fetch the video, and look up what the request asks of it; the session ends where that fails."""
-        with self._telling():
+        with self._telling(job):
             super().prepare(job)
 
-    def _locate(self, video: Frames) -> Route:
+    def _locate(self, video: Frames, job: Job) -> Route:
         frame = self._request.index(video)
         prompts = prompts_of(self._marks, frame, video)
         reach = self._request.reach(video.fps, self._room.limits.frames)
@@ -199,14 +203,16 @@ class TrackWork(_Work[Route]):
         self._session.size = video.height, video.width
         self._session.timestamps = video.timestamps
         self._session.total = route.frames * len(prompts)
+        job.ticket.steps = len(prompts) + route.frames
         return route
 
     def steps(self, job: Job) -> Iterator[None]:
         """An object, and then a frame, a step."""
         route = self.located.result()
+        again = False
         try:
-            with self._telling(), self._open() as video:
-                tracker = self._room.engine.tracker()
+            with self._telling(job), self._open() as video:
+                tracker = self._room.engine.tracker(job.worker)
                 prompts: list[Prompt] = []
                 for prompt in route.prompts:
                     yield
@@ -215,8 +221,12 @@ class TrackWork(_Work[Route]):
                     prompts += known.correct(prompt.frame, mask)
                 ways = [self._follow(tracker, video, prompts, way, span, job) for way, span in route.spans.items()]
                 yield from take_turns(ways, job.cancelled)
+        except WorkerLostError as error:
+            again = job.goes_on(error)
+            raise
         finally:
-            self._session.end()
+            if not again:
+                self._session.end()
 
     def _follow(
         self, tracker: Tracker, video: Frames, prompts: list[Prompt], way: Direction, span: tuple[int, int], job: Job
@@ -243,12 +253,13 @@ class TrackWork(_Work[Route]):
             yield
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """The session ends with an error where there is one."""
+    def _telling(self, job: Job) -> Iterator[None]:
+        """The session ends with an error where there is one that ends the job."""
         try:
             yield
         except Exception as error:
-            self._session.end(reason(error))
+            if not job.goes_on(error):
+                self._session.end(reason(error))
             raise
 
 

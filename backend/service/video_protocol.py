@@ -147,9 +147,10 @@ class VideoProtocol:
         if not marks:
             return []
         work = ClickWork(self._room, call.media, request, marks)
-        key = object()
-        job = self._jobs.submit(f"a click on task {call.media.task[1]}", work, [key])
+        key, task = object(), call.media.task
+        job = self._jobs.submit(f"a click on task {task[1]}", work, [key], place=task, moves=True)
         if not self._jobs.wait({key: job}, call.deadline) or job.status == "cancelled":
+            self._jobs.cancel([key])  # nobody would get what it makes
             raise UnavailableError(_LATER)
         if job.error is not None:
             raise job.error
@@ -159,7 +160,7 @@ class VideoProtocol:
         task = call.media.task
         try:
             work = PrewarmWork(self._room, call.media, check(PrewarmRequest, call.context))
-            job = self._jobs.submit(f"frames ahead of task {task[1]}", work, [("prewarm", task)])
+            job = self._jobs.submit(f"frames ahead of task {task[1]}", work, [("prewarm", task)], place=task)
             window = self._found(job, work.located, call.deadline)
         except KeytrackError as error:
             return [call.replies.item("prewarm_ack", {"status": "error", "error": str(error)})]
@@ -184,7 +185,7 @@ class VideoProtocol:
             if session is None:
                 return [call.replies.item("track_busy", self._busy())]
             work = TrackWork(self._room, call.media, request, marks, session)
-            session.job = self._jobs.submit(f"a track of task {task[1]}", work, [session.id])
+            session.job = self._jobs.submit(f"a track of task {task[1]}", work, [session.id], place=task, moves=True)
             route = self._found(session.job, work.located, call.deadline)
         except KeytrackError as error:
             if session is not None:
@@ -232,8 +233,10 @@ class VideoProtocol:
         if known is not None:
             path, video = known
             self._readers.drop(path)
-            if self._engine.ready is not None:
-                self._engine.ready.forget(video)
+            for worker in range(len(self._engine)):
+                tracker = self._engine.ready(worker)
+                if tracker is not None:
+                    tracker.forget(video)
         return [call.replies.item("release_ack", {"status": "released"})]
 
     def _find(self, call: _Call) -> Session | None:

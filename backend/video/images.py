@@ -46,6 +46,11 @@ class ImageSequence:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """The files, in the order of the frames."""
+        return self._images
+
     def frame(self, index: int) -> ImageArray:
         """The RGB image ``uint8 (H, W, 3)`` of a frame.
 

@@ -45,6 +45,7 @@ def test_health_tells_what_runs(service: Service, path: str) -> None:
         "device": "cpu",
         "models_loaded": False,
         "jobs": 0,
+        "workers": {"idle": 1, "busy": 0, "lost": 0},
     }
 
 
@@ -73,7 +74,7 @@ def test_health_answers_while_the_models_are_loaded(start: Start, monkeypatch: p
         assert loaded.wait(PATIENCE)
         return service.tracker
 
-    monkeypatch.setattr(service.keytrack._engine, "_factory", slow)
+    monkeypatch.setattr(service.keytrack._engine, "_factories", [slow])
     service.keytrack.warm_up()
     assert loading.wait(PATIENCE)
     assert service.client.get("/health").get_json()["models_loaded"] is False
@@ -177,7 +178,7 @@ def test_a_batch_waits_for_the_tasks_other_tracks(start: Start) -> None:
     service = start()
     service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     service.press_one(region("p", DRAWN, label="Person"))
     assert service.batch(task()) == [[]]

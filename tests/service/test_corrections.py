@@ -49,7 +49,7 @@ def between(item: Item, first: int, last: int) -> list[Item]:
 def hold(service: Service) -> FakeTracker:
     """From here on a tracker that waits for permission is behind the service."""
     service.tracker = FakeTracker(service.tracker.velocity, paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     return service.tracker
 

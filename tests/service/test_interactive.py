@@ -314,7 +314,7 @@ def test_a_correction_keeps_older_results_on_show_until_newer_ones_come(start: S
     service = start()
     first = service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     corrected = moved(first, 20, x=10.0)
     service.press_one(corrected)
@@ -329,7 +329,7 @@ def test_a_first_keyframe_that_moved_leaves_nothing_of_the_old_track(start: Star
     service = start()
     first = service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     elsewhere = moved(first, 10, x=60.0)
     service.press_one(elsewhere)
@@ -374,7 +374,7 @@ def test_the_budget_covers_loading_the_models(start: Start, monkeypatch: pytest.
         assert loaded.wait(PATIENCE)
         return service.tracker
 
-    monkeypatch.setattr(service.keytrack._engine, "_factory", slow)
+    monkeypatch.setattr(service.keytrack._engine, "_factories", [slow])
     early = service.press_one(region("a", DRAWN))
     assert loading.wait(PATIENCE)
     early = service.press_one(early)

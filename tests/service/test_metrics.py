@@ -51,3 +51,14 @@ def test_jobs_are_counted_by_status(start: Callable[..., Service]) -> None:
     tracker.release()
     waiting.result()
     assert values["process_resident_memory_bytes",] > 0
+
+
+def test_workers_are_counted_by_what_they_do(start: Callable[..., Service]) -> None:
+    tracker = FakeTracker(paced=True)
+    service = start(tracker)
+    assert [read(service.client)["keytrack_workers", state] for state in ("idle", "busy", "lost")] == [1, 0, 0]
+    waiting = Background(lambda: service.press_one(region("a", keyframe(10, 40, 30, 32, 24))))
+    tracker.until(lambda: len(tracker.calls) == 1)  # and the next frame is held
+    assert [read(service.client)["keytrack_workers", state] for state in ("idle", "busy", "lost")] == [0, 1, 0]
+    tracker.release()
+    waiting.result()

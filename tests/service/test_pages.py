@@ -138,7 +138,7 @@ def test_of_a_correction_only_the_frames_that_are_done_are_known(start: Start) -
     service = start()
     first = service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(velocity=(0, 0), paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     service.press_one(moved(first, 20, x=10.0))
     advance(service, 3)
@@ -375,7 +375,7 @@ def test_pictures_do_not_wait_for_the_worker(start: Start) -> None:
     service = start()
     service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     service.press_one(PERSON)
     service.tracker.until(lambda: len(service.tracker.calls) == 1)

@@ -218,7 +218,7 @@ def test_a_track_that_is_being_made_is_told(start: Start) -> None:
     service = start()
     service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     service.press_one(PERSON)
     status, code, message = refused(service, "davis.zip")
@@ -245,7 +245,7 @@ def test_a_correction_that_is_being_tracked_is_told(start: Start) -> None:
     service = start()
     first = service.press_one(region("a", DRAWN))
     service.tracker = FakeTracker(velocity=(0, 0), paced=True)
-    service.keytrack._engine._tracker = service.tracker
+    service.keytrack._engine._trackers[0] = service.tracker
     service.budget(0.05)
     service.press_one(moved(first, 20, x=10.0))
     assert refused(service, "davis.zip")[:2] == (409, "unfinished")
