@@ -73,9 +73,14 @@ class LabelStudioError(KeytrackError):
 
 
 class LabelStudioUnreachable(LabelStudioError):
-    """Label Studio cannot be reached, or cannot answer now."""
+    """Label Studio cannot be reached, or cannot answer now; ``wait`` is in how many seconds it wants to be asked again,
+    where it says so."""
 
     passing = True
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class StartError(KeytrackError):

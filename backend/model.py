@@ -22,6 +22,7 @@ from backend.labelstudio.picture_config import PictureConfig, read_config
 from backend.labelstudio.regions import parse_regions
 from backend.prelabel.background import Background
 from backend.prelabel.delivery import Delivery
+from backend.prelabel.pressed import Pressed
 from backend.prelabel.studio import make_client
 from backend.prelabel.webhooks import Webhooks
 from backend.service.engine import Choice, Engine, Tracker, WarmUp
@@ -35,8 +36,8 @@ from backend.service.readers import Readers
 from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
 from backend.service.video_protocol import VideoProtocol, speaks
-from backend.settings import Settings
 from backend.service.workers import State
+from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -58,16 +59,16 @@ class Keytrack:
         settings: Settings,
         tracker_factory: Callable[[], Tracker],
         choice: Choice,
-    ) -> None:
         *others: Callable[[], Tracker],
+    ) -> None:
         """Open the store; no model is loaded.
 
         Args:
             settings: where things are kept, and how long a press may take.
             tracker_factory: builds the models, on a worker's thread, when its first track needs them.
             choice: which models these are, as it is shown; its name goes into the model version.
-
             others: factories of further workers.
+
         Raises:
             SettingsError: the data directory cannot be used.
         """
@@ -88,6 +89,8 @@ class Keytrack:
             engine=self._engine,
             media=self._media,
         )
+        self._delivery = Delivery(self._store.parcels, self._jobs, self._client)
+        self._pressed_for = Pressed(self._store, self._delivery, self._client, model_version=self.model_version)
         self._interactive = Interactive(
             self._store,
             self._jobs,
@@ -95,10 +98,10 @@ class Keytrack:
             self._engine,
             model_version=self.model_version,
             keyframe_iou=settings.keyframe_iou,
+            ended=self._pressed_for.ended,
         )
         self._video_protocol = VideoProtocol(self._jobs, self._readers, self._engine, model_version=self.model_version)
         self._pictures = Pictures(self._store, self._jobs, self._engine, model_version=self.model_version)
-        self._delivery = Delivery(self._store.parcels, self._jobs, self._client)
         self._background = Background(
             self._store,
             self._jobs,
@@ -129,7 +132,7 @@ class Keytrack:
         for kept in list(self._store.presses):
             tracks = [one for one in self._store.tracks(kept.project, kept.task) if one.demand.label == kept.label]
             if all(one.complete or one.problem is not None for one in tracks):
-                self._store.presses.drop(kept)
+                self._pressed_for.ended(kept.project, kept.task)
                 continue
             try:
                 config = parse_config(kept.label_config)
@@ -165,21 +168,21 @@ class Keytrack:
             **asdict(self._choice),
             "models_loaded": self._engine.loaded,
             "jobs": len(self._jobs),
+            "workers": self.workers(),
         }
 
     def jobs(self) -> dict[str, int]:
-            "workers": self.workers(),
         """Numbers of jobs that are not at their end, by status."""
         return self._jobs.counts()
 
-    def remember(
-        self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None
-    ) -> None:
     def workers(self) -> dict[str, int]:
         """Numbers of workers, by what they do: ``idle``, ``busy`` or ``lost``."""
         found = Counter(worker.state for worker in self._jobs.workers())
         return {state: found[state] for state in get_args(State)}
 
+    def remember(
+        self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None
+    ) -> None:
         """Keep what Label Studio reports about a project: its own address, and a token to fetch media with."""
         reported = Project(hostname or "", access_token or "", extra_params)
         if self._store.project(project_of(project)) != reported:

@@ -10,9 +10,11 @@ import base64
 import binascii
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -113,7 +115,7 @@ class TokenAuth(requests.auth.AuthBase):
         except requests.RequestException as error:
             raise LabelStudioUnreachable(f"{url} cannot be reached ({type(error).__name__})") from None
         if reply.status_code in NOT_NOW:
-            raise LabelStudioUnreachable(f"{url} answered {reply.status_code}")
+            raise LabelStudioUnreachable(f"{url} answered {reply.status_code}", _retry_after(reply))
         if reply.status_code in (400, 401, 403):
             raise LabelStudioError(
                 f"Label Studio at {self._url} refused the personal access token; it may be expired or revoked. Make a "
@@ -211,8 +213,10 @@ class LabelStudioClient:
         if reply.status_code == 401 and self.auth.renew():
             reply = self._send(method, path, arguments)
         if not 200 <= reply.status_code < 300:
-            kind = LabelStudioUnreachable if reply.status_code in NOT_NOW else LabelStudioError
-            raise kind(f"{method} {path}: Label Studio answered {reply.status_code}: {_reason(reply)}")
+            message = f"{method} {path}: Label Studio answered {reply.status_code}: {_reason(reply)}"
+            if reply.status_code in NOT_NOW:
+                raise LabelStudioUnreachable(message, _retry_after(reply))
+            raise LabelStudioError(message)
         return reply
 
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> requests.Response:
@@ -244,6 +248,18 @@ def _expiry(access: str) -> float | None:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return float(claims["exp"])
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
+        return None
+
+
+def _retry_after(reply: requests.Response) -> float | None:
+    """Seconds that the answer asks to be waited (RFC 9110, 10.2.3); a date is taken by the clock of who sent it."""
+    value = reply.headers.get("Retry-After", "")
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value)
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (value, reply.headers.get("Date", "")))
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError):  # none, or none with a time zone
         return None
 
 

@@ -23,7 +23,7 @@ from backend.prelabel.waiting import Order, Waiting, key_of, pack, unpack
 from backend.service.engine import Engine
 from backend.service.interactive import Footage
 from backend.service.jobs import Job, Jobs
-from backend.service.parcels import Parcel
+from backend.service.parcels import Parcel, Terms
 from backend.service.readers import Readers
 from backend.service.store import Store
 
@@ -224,12 +224,14 @@ class Background:
             self._say(order.key, f"{order}: left: somebody pressed for it meanwhile")
         return pressed
 
-    def _tracked(self, order: Order, prediction: Prediction | None) -> None:
-        """A task was tracked, or not; what was found is posted beside the next one."""
+    def _tracked(self, order: Order, prediction: Prediction | None, *, human: bool = False) -> None:
+        """A task was tracked, or not; what was found is posted beside the next one. ``human`` says that it was tracked
+        by the boxes of an annotation, which it is posted beside."""
         if prediction is not None:
             version, score, result = prediction.model_version, prediction.score, prediction.result
+            terms: Terms = "beside" if human else "first"
             try:
-                self._delivery.send(Parcel(order.project, order.task, version, score, result))
+                self._delivery.send(Parcel(order.project, order.task, version, score, result, terms))
             except StorageError as error:
                 self._say(order.key, f"{order}: tracked, and not posted: {error}; Retrieve Predictions brings it")
         with self._lock:
@@ -259,14 +261,17 @@ class _Tracking:
         """Track, and store; a step is a frame or a region, and storing is the last one."""
         order, back = self._order, self._background
         found: Prediction | None = None
+        human = False
         since = back._store.next_press()
         try:
             if back._leaving or back._pressed(order):
                 return
+            plan = unpack(order.packed)
+            human = plan.boxes is not None and plan.boxes.human
             with back._readers.lease(self._path) as video:
                 work = OneVideo(
                     video,
-                    unpack(order.packed),
+                    plan,
                     config=order.config,
                     frame_rate=order.footage.frame_rate,
                     model_version=back._model_version,
@@ -287,7 +292,7 @@ class _Tracking:
             back._failed(order, error)
             raise
         finally:
-            back._tracked(order, found)
+            back._tracked(order, found, human=human)
 
 
 def _times(count: int) -> str:

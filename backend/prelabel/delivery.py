@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from backend.errors import BusyError, KeytrackError, UnavailableError
+from backend.errors import BusyError, KeytrackError, LabelStudioUnreachable, UnavailableError
 from backend.labelstudio.client import LabelStudioClient
 from backend.prelabel.later import Alarm, Wake, call_later
 from backend.prelabel.passing import is_passing
-from backend.prelabel.studio import number_of, post
+from backend.prelabel.posting import give
 from backend.service.jobs import Job, Jobs
 from backend.service.parcels import Parcel, Parcels
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # Seconds after which what failed and may pass is tried again: doubled each time, up to the longest.
 FIRST_WAIT = 10.0
 LONGEST_WAIT = 1800.0
+TOKENLESS = "no token is known: set KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
 
 Address = tuple[str, str]
 
@@ -54,10 +55,15 @@ class Delivery:
         # When the turn of each is, and how often it failed.
         self._due: dict[Address, tuple[float, int]] = {}
         self._sending: Address | None = None
+        self._updates: set[Address] = set()
+        self._said: dict[str, str] = {}  # why a project's predictions are not posted
 
     def sending(self, project: str, task: str) -> bool:
-        """Whether a task's parcel is on its way, or is the next to be; not while it waits for another try."""
+        """Whether a task's parcel is on its way, or is the next to be, and may become a prediction where there is none;
+        not while it waits for another try."""
         with self._lock:
+            if (project, task) in self._updates:
+                return False
             due = self._due.get((project, task))
             return self._sending == (project, task) or (due is not None and due[0] <= self._clock())
 
@@ -67,9 +73,10 @@ class Delivery:
         Raises:
             StorageError: it cannot be kept.
         """
-        self._parcels.put(parcel)
+        terms = self._parcels.put(parcel)
         with self._lock:
             self._due[parcel.address] = self._clock(), 0
+            (self._updates.add if terms == "update" else self._updates.discard)(parcel.address)
         self._next()
 
     def leave(self, project: str, task: str) -> None:
@@ -122,12 +129,14 @@ class Delivery:
         try:
             self._try(address)
         except KeytrackError as error:
-            again = min(FIRST_WAIT * 2**failures, LONGEST_WAIT)
+            again = _wait(failures, error)
             name = "task {1} of project {0}".format(*address)
             logger.warning("%s: tracked, and not posted yet: %s; tried again in %g s", name, error, again)
         finally:
             with self._lock:
                 self._sending = None
+                if again is None and address not in self._due:
+                    self._updates.discard(address)
                 if again is not None:
                     self._due.setdefault(address, (self._clock() + again, failures + 1))
             self._next()
@@ -141,28 +150,34 @@ class Delivery:
         parcel = self._parcels.get(*address)
         if parcel is None:
             return
-        try:
-            logger.info("%s: %s", parcel, self._given(parcel))
-        except KeytrackError as error:
-            if is_passing(error):
-                raise
-            logger.warning("%s: tracked, and not posted: %s; Retrieve Predictions brings it", parcel, error)
-        self._parcels.drop(parcel)
-
-    def _given(self, parcel: Parcel) -> str:
         client = self._client(parcel.project)
         if client is None:
-            return (
-                "tracked, and not posted: no token is known; Retrieve Predictions brings it, or set "
-                "KEYTRACK_LABEL_STUDIO_URL and KEYTRACK_LABEL_STUDIO_TOKEN"
-            )
-        try:
-            posted = post(client, number_of(parcel.task), parcel)
-        finally:
-            client.close()
-        count = len({item["id"] for item in parcel.result})
-        text = f"{count} track{'s' * (count != 1)}"
-        return f"{text} posted" if posted else f"{text} not posted: it has a prediction meanwhile"
+            self._refused(parcel, TOKENLESS)
+        else:
+            try:
+                done = give(client, parcel)
+                logger.log(logging.DEBUG if parcel.terms == "update" else logging.INFO, "%s: %s", parcel, done)
+                self._said.pop(parcel.project, None)
+            except KeytrackError as error:
+                if is_passing(error):
+                    raise
+                self._refused(parcel, str(error))
+            finally:
+                client.close()
+        self._parcels.drop(parcel)
+
+    def _refused(self, parcel: Parcel, reason: str) -> None:
+        """Say why a project's predictions are not posted, where that is new."""
+        new = self._said.get(parcel.project) != reason
+        self._said[parcel.project] = reason
+        level = logging.WARNING if new else logging.DEBUG
+        logger.log(level, "%s: tracked, and not posted: %s; Retrieve Predictions brings it", parcel, reason)
+
+
+def _wait(failures: int, error: KeytrackError) -> float:
+    """Seconds until the next try: as long as Label Studio asks for, where that is longer."""
+    asked = error.wait if isinstance(error, LabelStudioUnreachable) else None
+    return min(max(FIRST_WAIT * 2.0**failures, asked or 0.0), LONGEST_WAIT)
 
 
 class _Posting:

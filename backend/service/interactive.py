@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,11 +57,23 @@ class Reply:
     complete: bool = False
 
 
+Ended = Callable[[str, str, Collection[str]], None]
+"""Told of a project and a task whose tracks were worked on, and of the classes of those that somebody waits for."""
+
+
 class Interactive:
-    """Presses on the tasks of all projects."""
+    """Presses on the tasks of all projects; ``ended`` is called where the work that one began is at its end."""
 
     def __init__(
-        self, store: Store, jobs: Jobs, readers: Readers, engine: Engine, *, model_version: str, keyframe_iou: float
+        self,
+        store: Store,
+        jobs: Jobs,
+        readers: Readers,
+        engine: Engine,
+        *,
+        model_version: str,
+        keyframe_iou: float,
+        ended: Ended,
     ) -> None:
         self._store = store
         self._jobs = jobs
@@ -69,6 +81,7 @@ class Interactive:
         self._engine = engine
         self._model_version = model_version
         self._keyframe_iou = keyframe_iou
+        self._ended = ended
         self._deciding = threading.Lock()  # held while presses are compared with the store, never during work
 
     def press(
@@ -80,6 +93,7 @@ class Interactive:
         deadline: float,
         *,
         idle: bool = False,
+        annotator: Hashable = None,
     ) -> list[Reply]:
         """Track ``regions``, all of one class; returns a reply for each, in their order.
 
@@ -96,7 +110,6 @@ class Interactive:
                 submit = partial(self._jobs.submit, name, place=(project, task), owner=annotator, idle=idle, moves=True)
                 jobs, refused = self._begin(pursuits, wanted, footage, submit)
             if jobs:
-        annotator: Hashable = None,
                 self._jobs.wait(jobs, deadline)
             return [
                 _verbatim(pursuit.region, notes.problem(refused, {}, 0, None))
@@ -167,10 +180,16 @@ class Interactive:
             readers=self._readers,
             store=self._store,
             keyframe_iou=self._keyframe_iou,
+            ended=self._tell_end,
         )
         job = submit(work, [pursuit.key for pursuit in pursuits])
         logger.info("job %d: %s, %d region(s) of %s", job.number, job.name, len(pursuits), footage.shown)
         return job
+
+    def _tell_end(self, pursuits: Collection[Pursuit], job: Job) -> None:
+        labels = {label for pursuit in pursuits for label in pursuit.region.labels[:1]} if job.waiters else set()
+        for project, task in {(pursuit.key.project, pursuit.key.task) for pursuit in pursuits}:
+            self._ended(project, task, labels)
 
     def _reply(self, pursuit: Pursuit, job: Job | None) -> Reply:
         track = self._store.track(pursuit.key)

@@ -48,6 +48,11 @@ class Presses:
                 (press.project, press.task, press.label, body),
             )
 
+    def of(self, project: str, task: str) -> list[KeptPress]:
+        """Those on a task."""
+        rows = self._database.all("SELECT label, body FROM presses WHERE project = ? AND task = ?", (project, task))
+        return [KeptPress(project, task, label, *json.loads(body)) for label, body in rows]
+
     def __iter__(self) -> Iterator[KeptPress]:
         rows = self._database.all("SELECT project, task, label, body FROM presses ORDER BY rowid")
         return (KeptPress(project, task, label, *json.loads(body)) for project, task, label, body in rows)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from types import MappingProxyType
 
-VERSION = 4
+VERSION = 5
 
 _TABLES = """
 CREATE TABLE projects (
@@ -58,6 +58,8 @@ CREATE TABLE parcels (
     PRIMARY KEY (project, task)
 );
 """,
+        # What becomes of one where the task has a prediction, or an annotation, already.
+        4: "ALTER TABLE parcels ADD COLUMN terms TEXT NOT NULL DEFAULT 'first'",
     }
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,8 @@ class _Plan:
 class TrackingWork:
     """Tracks several regions of one video in one pass. ``stage`` says where it is, ``timeline`` is there once known.
 
-    ``neighbours`` are the other regions of the press, which are complete: a correction may be about them too.
+    ``neighbours`` are the other regions of the press, which are complete: a correction may be about them too. ``ended``
+    is called when the work is at its end, well or not, unless it was cancelled.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class TrackingWork:
         readers: Readers,
         store: Store,
         keyframe_iou: float,
+        ended: Callable[[Collection[Pursuit], Job], None],
     ) -> None:
         self.pursuits = {pursuit.key: pursuit for pursuit in pursuits}
         self._neighbours = neighbours
@@ -71,6 +73,7 @@ class TrackingWork:
         self._readers = readers
         self._store = store
         self._keyframe_iou = keyframe_iou
+        self._ended = ended
 
     def prepare(self, job: Job) -> None:
         """Fetch the video and read its timeline."""
@@ -79,12 +82,17 @@ class TrackingWork:
             self.stage = "reading the video"
             with self._readers.lease(self._path) as video:
                 self.timeline = Timeline.of(video, self._frame_rate)
+                job.ticket.steps = self._expected(len(video))
         self.stage = "waiting for its turn"
 
     def steps(self, job: Job) -> Iterator[None]:
-                job.ticket.steps = self._expected(len(video))
         """Check the prompts, load the models, track, and store the answers; a step is a frame."""
-        with self._telling(job), self._readers.lease(self._path) as video:
+        with self._telling(job):
+            yield from self._steps(job)
+        self._end(job)
+
+    def _steps(self, job: Job) -> Iterator[None]:
+        with self._readers.lease(self._path) as video:
             timeline = self.timeline or Timeline.of(video, self._frame_rate)
             plans = self._plans(timeline, len(video))
             for plan in [plan for plan in plans if plan.settled]:
@@ -118,6 +126,11 @@ class TrackingWork:
                     self._finish(plan, timeline)
                 yield  # thinning a long track takes a while
 
+    def _expected(self, count: int) -> int:
+        """Steps of a video of ``count`` frames; a correction ends where it meets the old track, who knows where."""
+        corrections = all(pursuit.base is not None for pursuit in self.pursuits.values())
+        return OVERHEAD_STEPS + (count // 2 if corrections else count)
+
     def _plans(self, timeline: Timeline, count: int) -> list[_Plan]:
         """What to do for each region; of one that has no prompts to track it is noted why, and the others go on."""
         plans = []
@@ -126,11 +139,6 @@ class TrackingWork:
             frames = {item["frame"] for item in pursuit.human}
             try:
                 marked = prompts(pursuit.region, frames, timeline.clock, timeline.size, pursuit.closed)
-    def _expected(self, count: int) -> int:
-        """Steps of a video of ``count`` frames; a correction ends where it meets the old track, who knows where."""
-        corrections = all(pursuit.base is not None for pursuit in self.pursuits.values())
-        return OVERHEAD_STEPS + (count // 2 if corrections else count)
-
             except (PromptError, VideoError) as error:
                 self._store.fail(key, pursuit.revision, str(error))
                 continue
@@ -190,10 +198,15 @@ class TrackingWork:
         try:
             yield
         except Exception as error:
+            if job.goes_on(error):
+                raise
             told = reason(error)
             for key, pursuit in self.pursuits.items():
                 if job.owns(key) and not job.cancelled():
                     self._store.fail(key, pursuit.revision, told)
+            self._end(job)
             raise
-            if job.goes_on(error):
-                raise
+
+    def _end(self, job: Job) -> None:
+        if not job.cancelled():
+            self._ended(self.pursuits.values(), job)

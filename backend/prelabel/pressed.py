@@ -1,0 +1,89 @@
+"""What was pressed, and went on when nobody waited for it any more, becomes the task's prediction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from backend.errors import KeytrackError
+from backend.labelstudio.client import LabelStudioClient
+from backend.prelabel.delivery import TOKENLESS, Delivery
+from backend.service.parcels import Parcel, Terms
+from backend.service.records import StoredTrack, still_there
+from backend.service.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Pressed:
+    """Posts a task's tracks when the last of those that were pressed for is complete.
+
+    The annotator gets them by pressing again; the prediction is for whoever else opens the task, or sorts tasks by
+    doubt. What is posted is what a press returns. Where all of it was waited for, a prediction that the task has is
+    brought up to date, and none is made.
+
+    Args:
+        store: has the tracks, and the presses that were answered before they were complete.
+        delivery: posts.
+        client: makes a client of a project's Label Studio; None where no token is known.
+        model_version: of the models.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        delivery: Delivery,
+        client: Callable[[str], LabelStudioClient | None],
+        *,
+        model_version: str,
+    ) -> None:
+        self._store = store
+        self._delivery = delivery
+        self._client = client
+        self._model_version = model_version
+        self._told: set[str] = set()  # projects of which it was said that there is no token
+
+    def ended(self, project: str, task: str, waited: Collection[str] = ()) -> None:
+        """Work on a task's tracks is at its end, well or not; what others are still making is waited for.
+
+        Args:
+            project: Label Studio's.
+            task: Label Studio's.
+            waited: the classes of the tracks whose press is answered with them now.
+        """
+        try:
+            self._settle(project, task, waited)
+        except KeytrackError as error:  # the tracks are stored; the next start, or the next press, comes here again
+            logger.warning("task %s of project %s: what was pressed is not posted yet: %s", task, project, error)
+
+    def _settle(self, project: str, task: str, waited: Collection[str]) -> None:
+        tracks = _of_latest_source(still_there(self._store.tracks(project, task)))
+        if any(track.answer is None and track.problem is None for track in tracks):
+            return
+        kept = [press for press in self._store.presses.of(project, task) if press.label not in waited]
+        answers = [track.answer for track in tracks if track.answer is not None]
+        # Of a correction that failed Label Studio may have what was complete before it.
+        corrected = any(track.answer is None and track.base is not None for track in tracks)
+        if answers and not corrected and self._may_post(project):
+            result = [item for answer in answers for item in answer.results]
+            score = min(answer.score for answer in answers)
+            terms: Terms = "latest" if kept or not waited else "update"
+            self._delivery.send(Parcel(project, task, self._model_version, score, result, terms))
+        for press in kept:  # only now: whatever ends the process before this, the next start finds them
+            self._store.presses.drop(press)
+
+    def _may_post(self, project: str) -> bool:
+        client = self._client(project)
+        if client is not None:
+            client.close()
+            return True
+        if project not in self._told:
+            self._told.add(project)
+            logger.info("project %s: what is pressed is not posted: %s", project, TOKENLESS)
+        return False
+
+
+def _of_latest_source(tracks: Sequence[StoredTrack]) -> list[StoredTrack]:
+    """Those of the same video, frame rate and models as the track that was pressed for last."""
+    latest = max(tracks, key=lambda track: track.pressed, default=None)
+    return [track for track in tracks if latest is not None and track.demand.source == latest.demand.source]
