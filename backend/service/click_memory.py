@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # which takes seconds to import
     from torch import Tensor
 
 KEPT = 256
+KEPT_BYTES = 128 << 20
+LOGITS_BYTES = 4 * 256 * 256  # of SAM's answer at its own resolution
+_MARK_BYTES = 500  # of a click or a box with its id, roughly
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +89,22 @@ class Made:
     logits: Tensor
     at: float
 
+    @property
+    def size(self) -> int:
+        """What it takes of memory, in bytes, roughly."""
+        asked = self.asked
+        drawn = len(self.mask.counts) + (0 if asked.base is None else len(asked.base.counts))
+        return drawn + LOGITS_BYTES + _MARK_BYTES * (len(asked.points) + len(asked.marks))
+
 
 class ClickMemory:
-    """The last answers of all tasks, one for each object and picture. Threads may share it."""
+    """The last answers of all tasks, one for each object and picture, as many as there is room for: on large pictures
+    fewer. The last one is always kept. Threads may share it."""
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept = kept
+        self._kept_bytes = kept_bytes
+        self._bytes = 0
         self._made: OrderedDict[tuple[str, str, str, int], Made] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -99,10 +112,11 @@ class ClickMemory:
         """Keep an answer, in the place of the object's last one on that picture."""
         key = (project, task, made.asked.object_id, made.asked.frame)
         with self._lock:
+            self._forget(key)
             self._made[key] = made
-            self._made.move_to_end(key)
-            while len(self._made) > self._kept:
-                self._made.popitem(last=False)
+            self._bytes += made.size
+            while len(self._made) > 1 and (len(self._made) > self._kept or self._bytes > self._kept_bytes):
+                self._forget(next(iter(self._made)))
 
     def of(self, project: str, task: str) -> list[Made]:
         """A task's answers, the latest last."""
@@ -114,7 +128,12 @@ class ClickMemory:
         key = (project, task, made.asked.object_id, made.asked.frame)
         with self._lock:
             if self._made.get(key) is made:
-                del self._made[key]
+                self._forget(key)
+
+    def _forget(self, key: tuple[str, str, str, int]) -> None:
+        made = self._made.pop(key, None)
+        if made is not None:
+            self._bytes -= made.size
 
 
 def _counts(mask: Mask | None) -> bytes | None:

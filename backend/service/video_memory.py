@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backend.service.click_memory import LOGITS_BYTES
 from backend.service.video_payloads import UNNAMED
 from backend.service.video_sessions import TaskKey
 from backend.tracking.plan import goes_on
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # of which label-studio-ml's own environment has none
 MAX_OBJECTS = 64
 MAX_CORRECTIONS = 8
 MAX_TRACKED = 2000
+MAX_TRACKED_BYTES = 32 << 20
+MAX_BYTES = 128 << 20
 SECONDS = 1800.0
 # An object without a name is the one of the last track where the two overlap by as much.
 _SAME_IOU = 0.1
@@ -45,6 +48,13 @@ class Known:
     _click: _Click | None = None
     _corrections: dict[int, Mask] = field(default_factory=dict)
     _tracked: OrderedDict[int, Mask] = field(default_factory=OrderedDict)
+    _tracked_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """What it takes of memory, in bytes, roughly."""
+        click = 0 if self._click is None else len(self._click.mask.counts) + LOGITS_BYTES
+        return click + sum(len(mask.counts) for mask in self._corrections.values()) + self._tracked_bytes
 
     def answered(self, prompt: Prompt) -> BoolArray | None:
         """The mask that was the answer to exactly this prompt."""
@@ -73,6 +83,7 @@ class Known:
             if there is None or mask_iou(there, drawn) < _SAME_IOU:
                 self._corrections.clear()
                 self._tracked.clear()
+                self._tracked_bytes = 0
         self._corrections.pop(frame, None)
         nearest = sorted(self._corrections, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
         self._corrections = {frame: drawn} | {other: self._corrections[other] for other in nearest}
@@ -81,13 +92,16 @@ class Known:
     def follow(self, frame: int, mask: Mask) -> None:
         """Take in what came of it: only an object without a name has to be told by that."""
         if self.name == UNNAMED:
+            before = self._tracked.pop(frame, None)
             self._tracked[frame] = mask
-            if len(self._tracked) > MAX_TRACKED:
-                self._tracked.popitem(last=False)
+            self._tracked_bytes += len(mask.counts) - (0 if before is None else len(before.counts))
+            while len(self._tracked) > MAX_TRACKED or self._tracked_bytes > MAX_TRACKED_BYTES:
+                self._tracked_bytes -= len(self._tracked.popitem(last=False)[1].counts)
 
 
 class Memory:
-    """The objects of all tasks: the last :data:`MAX_OBJECTS`, each for :data:`SECONDS` after it was last used."""
+    """The objects of all tasks: the last :data:`MAX_OBJECTS`, fewer where they take more than :data:`MAX_BYTES`, for
+    :data:`SECONDS` each after it was last used."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -106,8 +120,9 @@ class Memory:
                 found = Known(name, video)
             found.used = now
             self._objects[task, name] = found
-            while len(self._objects) > MAX_OBJECTS:
-                self._objects.popitem(last=False)
+            total = sum(one.size for one in self._objects.values())
+            while len(self._objects) > 1 and (len(self._objects) > MAX_OBJECTS or total > MAX_BYTES):
+                total -= self._objects.popitem(last=False)[1].size
             return found
 
     def note_video(self, task: TaskKey, path: Path, video: Hashable) -> None:

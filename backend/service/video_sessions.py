@@ -35,6 +35,7 @@ class Limits:
         lost_frames: so many frames in a row without the object end its track.
         least_score: the object is not there where its score, from 0 to 1, is below.
         foreground: a mask that covers more than this part of the frame ends its track.
+        waiting_bytes: of masks of one track that have not been fetched; more end it.
     """
 
     patience: float = 30.0
@@ -49,6 +50,7 @@ class Limits:
     lost_frames: int = 3
     least_score: float = 0.0
     foreground: float = 0.7
+    waiting_bytes: int = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Session:
         timestamps: ``(N,)`` seconds of all frames.
     """
 
-    def __init__(self, task: TaskKey, clock: Callable[[], float]) -> None:
+    def __init__(self, task: TaskKey, clock: Callable[[], float], waiting_bytes: int) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.task = task
         self.begun = clock()
@@ -96,6 +98,8 @@ class Session:
         self._clock = clock
         self._changed = threading.Condition()
         self._waiting: dict[tuple[str, int], Mask | None] = {}
+        self._waiting_bytes = 0
+        self._most_bytes = waiting_bytes
         self._fetched: set[tuple[str, int]] = set()
         self._error: str | None = None
         self._polled = False
@@ -117,10 +121,13 @@ class Session:
             if self.ended is not None:
                 return
             if mask is None and key not in self._fetched:  # nobody has seen it yet
-                self._waiting.pop(key, None)
+                self._take(key)
                 return
+            self._waiting_bytes += _bytes(mask) - _bytes(self._waiting.get(key))
             self._waiting[key] = mask
             self._changed.notify_all()
+            if self._waiting_bytes > self._most_bytes:
+                self.end("what was tracked is not fetched; track fewer objects or frames at a time")
 
     def end(self, error: str | None = None) -> None:
         """Nothing more will come."""
@@ -145,11 +152,17 @@ class Session:
                 if waits:
                     self._polled = False
             keys = list(self._waiting)[: limits.batch]
-            told = [Told(*key, self._waiting.pop(key)) for key in keys]
+            told = [Told(*key, self._take(key)) for key in keys]
             self._fetched.update(keys)
             produced = len(self._fetched.union(self._waiting))
             done = not self.live and not self._waiting
             return Batch(told, produced, self.total, done, self._error if done else None)
+
+    def _take(self, key: tuple[str, int]) -> Mask | None:
+        """What waits, which does so no longer."""
+        mask = self._waiting.pop(key, None)
+        self._waiting_bytes -= _bytes(mask)
+        return mask
 
 
 class Sessions:
@@ -167,7 +180,7 @@ class Sessions:
             self._expire()
             if sum(one.resident for one in self._sessions.values()) >= self._limits.sessions:
                 return None
-            session = Session(task, self._clock)
+            session = Session(task, self._clock, self._limits.waiting_bytes)
             self._sessions[session.id] = session
             return session
 
@@ -202,3 +215,7 @@ class Sessions:
             if since >= (self._limits.seconds if session.ended is None else self._limits.done_seconds):
                 session.end("the track took too long")
                 del self._sessions[session.id]
+
+
+def _bytes(mask: Mask | None) -> int:
+    return 0 if mask is None else len(mask.counts)

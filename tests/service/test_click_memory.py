@@ -98,3 +98,21 @@ def test_specks_do_not_widen_the_box_of_what_is_mended() -> None:
     drawn = np.zeros((100, 100), bool)
     drawn[10:60, 10:60] = drawn[90, 90] = True
     assert asked(base=Mask.from_array(drawn), points=(Point(20, 20),)).prompt.box == (10, 10, 60, 60)
+
+
+def test_what_takes_much_memory_makes_room_and_the_last_answer_stays() -> None:
+    size = made(asked()).size
+    memory = ClickMemory(kept_bytes=2 * size)
+    kept = [made(asked(name)) for name in "abcc"]
+    for one in kept:
+        memory.put("1", "7", one)
+    assert memory.of("1", "7") == [kept[1], kept[3]]
+    memory.drop("1", "7", kept[1])
+    memory.put("1", "7", made(asked("d")))
+    assert len(memory.of("1", "7")) == 2
+    huge = made(asked("e", points=(HERE,) * 4000))
+    assert huge.size > 2 * size
+    memory.put("1", "7", huge)
+    assert memory.of("1", "7") == [huge]
+    memory.put("1", "7", kept[0])
+    assert memory.of("1", "7") == [kept[0]]

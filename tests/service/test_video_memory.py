@@ -104,3 +104,33 @@ def test_where_it_was_is_remembered_for_a_bounded_number_of_frames(monkeypatch: 
         known.follow(frame, Mask.from_array(square(frame)))
     assert [prompt.frame for prompt in known.correct(2, square(2))] == [2, 0]
     assert [prompt.frame for prompt in known.correct(1, square(1))] == [1]
+
+
+def test_where_it_was_is_remembered_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(Mask.from_array(square(1)).counts)
+    monkeypatch.setattr(video_memory, "MAX_TRACKED_BYTES", 3 * size)
+    known = Memory().known(TASK, UNNAMED, VIDEO)
+    known.correct(0, square(1))
+    before = known.size
+    for frame in (1, 2, 3, 3, 3, 4):
+        known.follow(frame, Mask.from_array(square(1)))
+    assert known.size - before == 3 * size
+    assert [prompt.frame for prompt in known.correct(2, square(1))] == [2, 0]
+    assert [prompt.frame for prompt in known.correct(1, square(1))] == [1]
+    assert known.size == size
+
+
+def test_objects_that_take_much_memory_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory()
+    objects = [memory.known(TASK, str(number), VIDEO) for number in range(4)]
+    for known in objects:
+        known.correct(0, square(1))
+        known.answer(clicked(1), answer(1))
+    monkeypatch.setattr(video_memory, "MAX_BYTES", 2 * objects[0].size)
+    new = memory.known(TASK, "new", VIDEO)
+    assert [memory.known(TASK, str(number), VIDEO) is objects[number] for number in (2, 3)] == [True, True]
+    assert memory.known(TASK, "new", VIDEO) is new
+    monkeypatch.setattr(video_memory, "MAX_BYTES", 1)
+    new.correct(0, square(1))
+    assert memory.known(TASK, "new", VIDEO) is new  # the one that is asked for stays
+    assert memory.known(TASK, "3", VIDEO) is not objects[3]

@@ -25,7 +25,7 @@ def mask(pixels: int = 4) -> Mask:
 
 @pytest.fixture
 def session() -> Session:
-    return Session(TASK, time.monotonic)
+    return Session(TASK, time.monotonic, Limits().waiting_bytes)
 
 
 def frames(session: Session, limits: Limits = AT_ONCE) -> list[tuple[int, bool]]:
@@ -145,6 +145,24 @@ def test_sessions_are_counted() -> None:
     assert (sessions.count(), three.live) == ((0, 1), False)
     assert sessions.find(TASK, three.id) is None
     assert sessions.find(TASK, one.id) is one
+
+
+def test_a_track_of_which_too_much_waits_ends_and_what_waits_can_be_fetched() -> None:
+    size = len(mask().counts)
+    session = Session(TASK, time.monotonic, 3 * size)
+    for frame in (0, 1, 0, 1, 2):  # what is new takes the place of what is old
+        session.add("a", frame, mask())
+    assert session.live
+    assert len(frames(session)) == 3
+    for frame in range(3, 8):
+        session.add("a", frame, mask())
+    assert not session.live
+    found = session.fetch(AT_ONCE)
+    assert [told.frame for told in found.told] == [3, 4, 5, 6]
+    assert (found.done, found.error) == (
+        True,
+        "what was tracked is not fetched; track fewer objects or frames at a time",
+    )
 
 
 # --- when a track ends ---------------------------------------------------------------------------
