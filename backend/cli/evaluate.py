@@ -11,6 +11,7 @@ HELP = "Measure the tracks against a dataset whose truth is known."
 ACTIONS = {
     "davis": "region similarity J and contour accuracy F, in DAVIS's layout",
     "mot": "HOTA, IDF1 and MOTA of several objects, in MOTChallenge's layout",
+    "pieces": "long videos tracked in pieces beside the same in one",
     "effort": "keyframes that an annotator draws until the tracks are good, beside linear interpolation's",
     "compose": "scenes in which several objects cross, made of sequences in DAVIS's layout, to measure on",
 }
