@@ -98,7 +98,7 @@ def test_a_press_is_tracked_by_the_chosen_models(
     untrained: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """XMem's weights are synthetic here: the track means nothing, but it is one."""
-    clip(tmp_path / "media", frames=12)
+    clip(tmp_path / "media", frames=4)
 
     def client(url: str) -> Any:
         health: dict[str, Any] = {}
@@ -114,7 +114,7 @@ def test_a_press_is_tracked_by_the_chosen_models(
     assert "profile lite on cpu (mobile_sam + xmem)" in caplog.text
     (track,) = reply["results"][0]["result"]
     assert track["id"] == "a"
-    assert notes_of(track)[0].startswith("tracked 1-12")
+    assert notes_of(track)[0].startswith("tracked 1-4")
     assert reply["model_version"].endswith("-mobile_sam-xmem")
 
 
