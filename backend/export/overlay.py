@@ -66,14 +66,15 @@ class Painter:
         width, height: the frame's.
         count: of the objects.
         doubtful: a score below this is drawn as doubtful.
+        text: the height of names in pixels; by default what suits the frame.
     """
 
-    def __init__(self, width: int, height: int, count: int, doubtful: float) -> None:
+    def __init__(self, width: int, height: int, count: int, doubtful: float, *, text: int | None = None) -> None:
         self._width = width
         self._doubtful = doubtful
         self._colours = bright_colours(count)
         self._line = max(1, round(min(width, height) / 300))
-        self._font = ImageFont.load_default(max(10, round(min(width, height) / 30)))
+        self._font = ImageFont.load_default(text or max(10, round(min(width, height) / 30)))
 
     def draw(self, image: ImageArray, found: Sequence[Observation | None], title: str) -> ImageArray:
         """A copy of an RGB image with the objects on it.
@@ -84,7 +85,7 @@ class Painter:
         Args:
             image: ``uint8 (H, W, 3)``.
             found: by object, in the order of the colours.
-            title: stands in the lower left corner.
+            title: stands in the lower left corner; "" for none.
         """
         painted = image.copy()
         shown = []
@@ -101,7 +102,8 @@ class Painter:
         for one, box, colour, doubtful in shown:
             said = "given" if one.human else f"{one.score:.2f}{'?' if doubtful else ''}"
             self._name(pen, (box[0], box[1]), f"{one.object_id} {said}", colour)
-        self._name(pen, (0, image.shape[0]), title, (0, 0, 0))
+        if title:
+            self._name(pen, (0, image.shape[0]), title, (0, 0, 0))
         return np.asarray(canvas)
 
     def _fill(self, image: ImageArray, mask: BoolArray, colour: Colour, opacity: float) -> None:

@@ -14,6 +14,7 @@ from backend.prelabel.summary import Summary
 
 SPANS_SHOWN = 6
 SPANS_DRAWN = 200
+NO_LABEL = "no label"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Row:
     @property
     def classes(self) -> str:
         """``2 Car, 1 Person``."""
-        return ", ".join(f"{count} {label or 'without a label'}" for label, count in self.summary.objects.items())
+        return ", ".join(f"{count} {label or NO_LABEL}" for label, count in self.summary.objects.items())
 
     @property
     def doubt(self) -> float:
@@ -64,12 +65,12 @@ class Row:
         return sum(last - first + 1 for first, last in self.summary.doubtful)
 
     @property
-    def doubtful(self) -> str:
-        """``64-70, 120, and 3 more``: the longest spans."""
+    def doubtful(self) -> list[str]:
+        """``64-70``, ``120`` and so on, the longest spans, and how many more there are."""
         shown = _longest(self.summary.doubtful, SPANS_SHOWN)
         texts = [f"{first}-{last}" if last > first else str(first) for first, last in shown]
         more = len(self.summary.doubtful) - len(shown)
-        return ", ".join(texts + ([f"and {more} more"] if more else []))
+        return texts + ([f"{more} more"] if more else [])
 
     @property
     def drawn(self) -> list[tuple[int, int]]:
@@ -177,8 +178,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"duration": duration, "title": _title}
+    made.filters |= {"duration": duration, "number": number, "title": _title}
+    made.globals["no_label"] = NO_LABEL
     return made
+
+
+def number(value: float) -> str:
+    """``31,402``; of what is no whole number three digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str:

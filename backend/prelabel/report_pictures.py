@@ -22,6 +22,7 @@ MOST = 6  # pictures of a video
 MOST_LOOKS = 2  # of them for the places that are most doubtful
 WIDTH, HEIGHT = 320, 240  # pixels, at most
 QUALITY = 75
+TEXT = 15  # pixels; the page shows pictures smaller
 # With more objects than that in a video their names would hide what they are about.
 MOST_NAMED = 8
 LONGEST_NAME = 16  # characters of a label
@@ -48,8 +49,7 @@ def contact_sheet(video: Frames, objects: Sequence[TrackedObject], timeline: Tim
             image = video.frame(index)
         except VideoError:
             continue
-        picture = sketch.draw(image, index, f"frame {position}")
-        found.append(Thumbnail(position, _jpeg(picture), _doubt(objects, index)))
+        found.append(Thumbnail(position, _jpeg(sketch.draw(image, index)), _doubt(objects, index)))
     return tuple(found)
 
 
@@ -98,15 +98,15 @@ class _Sketch:
         scale = min(WIDTH / video.width, HEIGHT / video.height, 1.0)
         self._size = (max(round(video.width * scale), 1), max(round(video.height * scale), 1))
         self._objects = objects
-        self._painter = Painter(*self._size, len(objects), DOUBTFUL)
+        self._painter = Painter(*self._size, len(objects), DOUBTFUL, text=TEXT)
 
-    def draw(self, image: ImageArray, frame: int, title: str) -> ImageArray:
+    def draw(self, image: ImageArray, frame: int) -> ImageArray:
         small = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
         found = [
             self._smaller(item.track.observations.get(frame), self._name(number, item))
             for number, item in enumerate(self._objects, start=1)
         ]
-        return self._painter.draw(np.asarray(small, np.uint8), found, title)
+        return self._painter.draw(np.asarray(small, np.uint8), found, "")
 
     def _name(self, number: int, item: TrackedObject) -> str:
         if item.label is None or len(self._objects) > MOST_NAMED:

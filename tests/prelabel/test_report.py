@@ -89,7 +89,7 @@ def test_a_run_in_figures(tmp_path):
         "Failed gone.mp4 10 : it cannot be fetched",
         "Objects by class Car 3 Person 3",
         "1 video left as it is it is annotated: 1",
-        "street.mp4 7 0.25 2 Car 100 2.5 20-24, 90",
+        "street.mp4 7 0.25 2 2 Car 100 2.5 20-24 , 90",
     ):
         assert said in text
     page = read(tmp_path)
