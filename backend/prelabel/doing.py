@@ -39,6 +39,14 @@ class Doer:
         self._fetch = fetch
         self._name = name
 
+    def load(self) -> None:
+        """Load the models before the first job.
+
+        Raises:
+            KeytrackError: they cannot be loaded.
+        """
+        self._tracker()
+
     def do(
         self, job: Job, told: Told = lambda done, steps: None, cancelled: Callable[[], bool] = lambda: False
     ) -> Outcome | None:
