@@ -36,6 +36,8 @@ class OptimalRules:
         reach: how far an object may be from where it is predicted, in diagonals of the frame,
         spread: and by how many diagonals this grows in a second without sight.
         renew: after so many seconds the newest embedding has replaced ``1 - exp(-renew * seconds)`` of a track's.
+        shared: where the masks of two candidates overlap as much (IoU), they show the same thing, and what it looks
+            like is learned for neither.
     """
 
     begin: float = 0.5
@@ -48,6 +50,7 @@ class OptimalRules:
     reach: float = 0.05
     spread: float = 0.5
     renew: float = 5.0
+    shared: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +99,14 @@ class OptimalMatcher:
         usable = [place for place, score in enumerate(candidates.scores) if score >= self._rules.follow]
         chosen = candidates.take(usable)
         taken = self._choose(second, chosen)
+        alike = self._sharing(chosen)
         for row, place in enumerate(usable):
             number = taken.get(row)
             if number is None and chosen.scores[row] >= self._rules.begin:
                 number = self._begun
                 self._begun += 1
             if number is not None:
-                self._remember(number, second, chosen, row)
+                self._remember(number, second, chosen, row, learn=row not in alike)
                 found[place] = number
         return found
 
@@ -138,7 +142,16 @@ class OptimalMatcher:
         pairs = assign(self.agreement(second, candidates), self._rules.match)
         return {row: numbers[column] for row, column in pairs}
 
-    def _remember(self, number: int, second: float, candidates: Candidates, row: int) -> None:
+    def _sharing(self, candidates: Candidates) -> set[int]:
+        """The rows of candidates whose mask another one has too."""
+        if candidates.masks is None:
+            return set()
+        still = [np.zeros(2)] * len(candidates)
+        overlap = np.nan_to_num(moved_mask_ious(candidates.masks, candidates.masks, still))
+        np.fill_diagonal(overlap, 0.0)
+        return set(np.flatnonzero((overlap >= self._rules.shared).any(1)).tolist())
+
+    def _remember(self, number: int, second: float, candidates: Candidates, row: int, *, learn: bool) -> None:
         box = candidates.boxes[row]
         embedding = functional.normalize(candidates.embeddings[row].float(), dim=0)
         mask = None if candidates.masks is None else candidates.masks[row]
@@ -146,6 +159,6 @@ class OptimalMatcher:
         if known is None:
             self._tracks[number] = Tracklet(Motion(box, second), embedding, mask)
             return
-        new = 1 - math.exp(-self._rules.renew * (second - known.motion.second))
+        new = 1 - math.exp(-self._rules.renew * (second - known.motion.second)) if learn else 0.0
         mixed = functional.normalize((1 - new) * known.embedding + new * embedding, dim=0)
         self._tracks[number] = Tracklet(known.motion.seen(box, second), mixed, mask)

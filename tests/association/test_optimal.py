@@ -108,6 +108,21 @@ def test_masks_tell_apart_what_boxes_do_not() -> None:
     assert tracker.step(2, found(*same, masks=masks)) == [0, 1]
 
 
+@pytest.mark.parametrize(("shared", "expected"), [(0.5, [0, 1]), (2.0, [1, 0])], ids=["not learned", "learned"])
+def test_what_two_masks_share_says_of_neither_what_it_looks_like(shared: float, expected: list[int]) -> None:
+    """What is segmented of one box is what another one shows; then they change places while nobody looks."""
+    inside = np.zeros(SIZE, bool)
+    inside[210:230, 210:230] = True
+    middle, aside = Mask.from_array(inside), Mask.from_array(np.roll(inside, -60, 1))
+    large, small = (150.0, 180.0, 250.0, 260.0), at(200)
+    both = look(0) + look(1)
+    tracks = matcher(shared=shared)
+    assert tracks.step(0, found((large, look(0)), (small, look(1)), masks=[aside, middle])) == [0, 1]
+    for frame in range(1, 9):
+        assert tracks.step(frame, found((large, both), (small, both), masks=[middle, middle])) == [0, 1]
+    assert tracks.step(10, found((small, look(0)), (large, look(1)), masks=[middle, aside])) == expected
+
+
 @pytest.mark.parametrize("scale", [0.25, 1.0, 4.0])
 @pytest.mark.parametrize("fps", [5.0, 50.0])
 def test_nothing_depends_on_the_resolution_or_the_frame_rate(scale: float, fps: float) -> None:
