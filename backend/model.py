@@ -117,6 +117,7 @@ class Keytrack:
             self._jobs,
             consider=self._consider,
             leave=self._background.leave,
+            outdated=self._outdated,
             client=self._client,
         )
 
@@ -307,6 +308,13 @@ class Keytrack:
 
     def _prelabel(self, task: Task, raw: object, project: str, config: VideoConfig) -> None:
         self._background.consider(project, task.id, raw, config, self._footage(task, config, project))
+
+    def _outdated(self, project: str, label_config: str) -> bool:
+        try:
+            config = parse_config(label_config)
+        except LabelConfigError:  # nothing can be tracked under it
+            config = None
+        return self._background.outdated(project, config)
 
     def _client(self, project: str) -> LabelStudioClient | None:
         return make_client(self._settings, self._store.project(project))

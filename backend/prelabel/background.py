@@ -138,8 +138,8 @@ class Background:
         else:
             self._say(key, f"{name}: not tracked now: {len(self._waiting)} tasks are waiting; ask again later")
 
-    def leave(self, project: str, task: str) -> None:
-        """Track a task no longer, nor post what was found: somebody works on it."""
+    def leave(self, project: str, task: str, reason: str) -> None:
+        """Track a task no longer, nor post what was found; ``reason`` is said where there was anything to leave."""
         self._delivery.leave(project, task)
         key = key_of(project, task)
         with self._lock:
@@ -149,7 +149,19 @@ class Background:
                 self._leaving = True
                 waited = True
         if waited:
-            self._say(key, f"task {task} of project {project}: left: somebody annotated it meanwhile")
+            self._say(key, f"task {task} of project {project}: left: {reason}")
+
+    def outdated(self, project: str, config: VideoConfig | None) -> bool:
+        """Leave a project's tasks that wait under another configuration, to be considered again; whether there were
+        any."""
+        with self._lock:
+            found = [order for order in self._waiting.of(project) if order.config != config]
+            for order in found:
+                self._waiting.drop(order.key)
+                self._tried.pop(order.key, None)
+        for order in found:
+            self._say(order.key, f"{order}: left: the project's labeling configuration was changed")
+        return bool(found)
 
     def _enqueue(self, order: Order) -> bool:
         """Let an order wait for its turn, once; False where there is no room."""

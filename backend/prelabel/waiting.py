@@ -95,6 +95,10 @@ class Waiting:
         """When the turn of a task is, and its order."""
         return self._orders.get(key)
 
+    def of(self, project: str) -> list[Order]:
+        """A project's orders."""
+        return [order for _, order in self._orders.values() if order.project == project]
+
     def take(self, now: float) -> Order | None:
         """Take the first order whose turn it is."""
         key = next((key for key, (due, _) in self._orders.items() if due <= now), None)

@@ -48,6 +48,11 @@ class Access:
         secret = None if settings.webhook_secret is None else settings.webhook_secret.get_secret_value()
         if login is not None and secret is None:
             logger.warning("webhooks are refused, since they carry no password: set KEYTRACK_WEBHOOK_SECRET")
+        if login is None and secret is not None:
+            logger.warning(
+                "KEYTRACK_WEBHOOK_SECRET is for webhooks alone, and everybody may call the rest: set KEYTRACK_USERNAME "
+                "and KEYTRACK_PASSWORD too"
+            )
         return cls(login, secret)
 
     def protect(self, app: Flask) -> None:

@@ -16,7 +16,8 @@ from support.video_client import eventually
 
 Start = Callable[..., Service]
 BOX = region("car", keyframe(3, 40, 30, 32, 24))
-PROJECT: Item = {"id": 1, "label_config": CONFIG, "token": "secret", "task_data_password": "secret"}
+LONG = CONFIG + f"<!-- {'as long as they are ' * 100}-->"
+PROJECT: Item = {"id": 1, "label_config": LONG, "token": "secret", "task_data_password": "secret"}
 
 
 def detected(number: int) -> Item:
@@ -89,20 +90,75 @@ def test_nothing_is_tracked_where_that_is_switched_off(start: Start, fake: FakeS
     assert (service.tracker.calls, fake.predictions) == ([], {})
 
 
-@pytest.mark.parametrize("action", ["ANNOTATION_CREATED", "ANNOTATION_UPDATED"])
-def test_a_task_that_somebody_annotates_is_left_while_it_waits_and_while_it_is_tracked(
-    start: Start, fake: FakeStudio, action: str
+def annotated_at_once(number: int) -> Item:
+    """Annotations that were made of predictions come several at a time."""
+    return {"annotation": [{"id": 7, "task": number, "result": [BOX]}], "task": [{"id": number, "data": {}}]}
+
+
+@pytest.mark.parametrize(
+    ("action", "of"),
+    [
+        ("ANNOTATION_CREATED", annotated),
+        ("ANNOTATION_UPDATED", annotated),
+        ("ANNOTATIONS_CREATED", annotated_at_once),
+        ("TASKS_DELETED", lambda number: {"tasks": [{"id": number}]}),
+    ],
+)
+def test_a_task_that_is_annotated_or_deleted_is_left_while_it_waits_and_while_it_is_tracked(
+    start: Start, fake: FakeStudio, action: str, of: Callable[[int], Item]
 ) -> None:
     service = start(FakeTracker(paced=True))
     tell(service, "TASKS_CREATED", tasks=[detected(1), detected(2), detected(3)])
     service.tracker.until(lambda: len(service.tracker.calls) == 1)
-    tell(service, action, **annotated(2))  # it waits
-    tell(service, action, **annotated(1))  # it is being tracked
+    tell(service, action, **of(2))  # it waits
+    tell(service, action, **of(1))  # it is being tracked
     finish(service)
     eventually(lambda: fake.of(3))
     eventually(lambda: idle(service))
     assert (fake.of(1), fake.of(2)) == ([], [])
     assert len(service.tracker.calls) == 2
+
+
+def test_what_is_told_of_a_task_that_was_annotated_before_is_not_posted(start: Start, fake: FakeStudio) -> None:
+    """The annotation was told of first, and the task comes as it was made."""
+    fake.tasks = [detected(1) | {"annotations": [{"id": 7, "result": [BOX]}]}]
+    service = start()
+    tell(service, "ANNOTATION_CREATED", **annotated(1))
+    tell(service, "TASKS_CREATED", tasks=[detected(1), detected(2)])
+    eventually(lambda: fake.of(2))
+    eventually(lambda: idle(service))
+    assert fake.of(1) == []
+
+
+def test_what_was_pressed_is_not_posted_any_more_when_it_is_annotated(start: Start, fake: FakeStudio) -> None:
+    service = start(FakeTracker(paced=True), budget=0.01)
+    fake.refuses = 503
+    service.press_one(BOX)
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    finish(service)
+    eventually(lambda: idle(service))
+    parcels = service.keytrack._store.parcels
+    assert parcels.addresses() == [("1", "1")]
+    tell(service, "ANNOTATION_CREATED", **annotated(1))
+    assert parcels.addresses() == []
+
+
+def test_what_waits_is_looked_at_anew_when_the_configuration_changes(start: Start, fake: FakeStudio) -> None:
+    service = start(FakeTracker(paced=True))
+    fake.tasks = [detected(1), detected(2), detected(3)]
+    tell(service, "TASKS_CREATED", tasks=fake.tasks)
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    tell(service, "PROJECT_UPDATED")  # its title, say
+    assert service.keytrack._background.busy("1", "2")
+    fake.label_config = CONFIG.replace('name="box"', 'name="rectangle"')
+    tell(service, "PROJECT_UPDATED", project=PROJECT | {"label_config": fake.label_config})
+    tell(service, "PROJECT_UPDATED", project=PROJECT | {"label_config": fake.label_config})
+    assert not service.keytrack._background.busy("1", "2")
+    finish(service)
+    eventually(lambda: idle(service))
+    # Those boxes are of the older configuration: nothing to track by under this one.
+    assert [len(fake.of(number)) for number in (1, 2, 3)] == [1, 0, 0]
+    assert len(service.tracker.calls) == 1
 
 
 def test_a_press_goes_on_whatever_webhooks_tell(start: Start, fake: FakeStudio) -> None:

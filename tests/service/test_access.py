@@ -108,6 +108,18 @@ def test_half_a_login_is_refused(values: dict[str, Any]) -> None:
         Access.of(load_settings(**values))
 
 
-def test_that_webhooks_are_shut_out_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    Access.of(load_settings(username=NAME, password=PASSWORD))
-    assert "KEYTRACK_WEBHOOK_SECRET" in caplog.text
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"username": NAME, "password": PASSWORD}, "webhooks are refused"),
+        ({"webhook_secret": SECRET}, "everybody may call the rest"),
+        ({"username": NAME, "password": PASSWORD, "webhook_secret": SECRET}, ""),
+        ({}, ""),
+    ],
+    ids=["login", "secret", "both", "none"],
+)
+def test_that_half_of_it_is_missing_is_said(
+    values: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Access.of(load_settings(**values))
+    assert said in caplog.text and bool(said) == bool(caplog.records)
