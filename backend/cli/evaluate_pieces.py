@@ -137,7 +137,7 @@ class _Work:
 
     def measure(self, case: _Case, advance: Callable[[], None]) -> PiecesResult | None:
         """Track one video both ways, write the tracks, and compare them."""
-        plan = plan_pieces(case.frames, self.rules)
+        plan = plan_pieces(case.frames, self.rules, case.given)
         runs = {}
         for way, track in ((WHOLE, self._whole), (PIECES, self._pieces)):
             start = time.perf_counter()

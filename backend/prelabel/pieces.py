@@ -7,8 +7,9 @@ piece, and each piece would wait for the one before it.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from backend.association.joining import MEMORY
 from backend.errors import SettingsError
-from backend.prelabel.given import Given
+from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.service.engine import Tracker
 from backend.tracking.labels import Labels, Votes
 from backend.tracking.learned import Learned
@@ -50,9 +51,9 @@ class PieceRules:
     def __post_init__(self) -> None:
         if not (self.seconds == 0 or 0 < self.seconds <= MEMORY):
             raise SettingsError(f"pieces of {self.seconds:g} seconds: give at most {MEMORY:g}, or 0 to split nothing")
-        if not 0 <= self.overlap <= self.seconds / 2 and self.seconds:
+        if not 0 <= self.overlap <= self.seconds / 4 and self.seconds:
             raise SettingsError(
-                f"pieces of {self.seconds:g} seconds cannot share {self.overlap:g}: give from 0 to half of their length"
+                f"pieces of {self.seconds:g} seconds cannot share {self.overlap:g}: give from 0 to a quarter of that"
             )
         if not 0 <= self.slack < 0.25:
             raise SettingsError(f"a slack of {self.slack:g} pieces: give from 0 to less than 0.25")
@@ -78,14 +79,17 @@ class Piece:
     cut: bool = False
 
 
-def plan_pieces(video: Frames, rules: PieceRules = DEFAULT_PIECES) -> list[Piece]:
+def plan_pieces(video: Frames, rules: PieceRules = DEFAULT_PIECES, given: Given | None = None) -> list[Piece]:
     """Split a video into pieces of about equal length, at cuts where there are any near.
 
-    Reads the frames near the borders only.
+    Reads the frames near the borders only. Of a video that is tracked by detections a piece begins on a frame on which
+    a detector looked, so that it has the objects at once. Where there is no such frame near, as with keyframes that
+    somebody drew here and there, nothing is split.
 
     Args:
         video: the frames; where they are less than one and a half pieces, they are one.
         rules: how it is split.
+        given: what it is tracked by; by default something that is found wherever a piece begins.
 
     Raises:
         VideoError: a frame cannot be decoded.
@@ -93,13 +97,15 @@ def plan_pieces(video: Frames, rules: PieceRules = DEFAULT_PIECES) -> list[Piece
     count = len(video)
     wanted = rules.seconds * video.fps
     pieces = 1 if not wanted or count < 1.5 * wanted else round(count / wanted)
-    slack = int(rules.slack * count / pieces)
-    overlap = round(rules.overlap * video.fps)
+    looked = _looked(given)
     borders = [_Border(0)]
-    for number in range(1, pieces):
-        near = round(number * count / pieces)
-        cut = _nearest_cut(video, near, slack)
-        borders.append(_Border(near, overlap // 2, overlap - overlap // 2) if cut is None else _Border(cut, cut=True))
+    if looked is None or looked:
+        slack, overlap = int(rules.slack * count / pieces), round(rules.overlap * video.fps)
+        for number in range(1, pieces):
+            near = round(number * count / pieces)
+            cut = _nearest_cut(video, near, slack)
+            border = _Border(near, overlap // 2, overlap - overlap // 2) if cut is None else _Border(cut, cut=True)
+            borders += [border] if looked is None else border.where(looked, overlap)
     borders.append(_Border(count))
     return [
         Piece(
@@ -117,6 +123,28 @@ class _Border:
     before: int = 0
     after: int = 0
     cut: bool = False
+
+    def where(self, looked: Sequence[int], reach: int) -> list[_Border]:
+        """The same with the piece beginning where a detector looked, so many frames earlier at most; at a cut nothing
+        can begin earlier, and it must look so many frames later at most. None where it looks on no such frame."""
+        if self.cut:
+            following = bisect_left(looked, self.frame)
+            return [self] if following < len(looked) and looked[following] - self.frame <= reach else []
+        first = self.frame - self.before
+        previous = bisect_right(looked, first) - 1
+        if previous < 0 or first - looked[previous] > reach:
+            return []
+        return [replace(self, before=self.frame - looked[previous])]
+
+
+def _looked(given: Given | None) -> Sequence[int] | None:
+    """The frames on which something is found, ascending; None: on whichever a piece begins. Without any, nothing is
+    split: an object that a human marked is found there alone, and is propagated from there on."""
+    if given is None or isinstance(given, GivenNothing):
+        return None
+    if isinstance(given, GivenDetections) and given.rules.complete:
+        return sorted(given.detections)
+    return ()
 
 
 def _nearest_cut(video: Frames, near: int, slack: int) -> int | None:

@@ -52,34 +52,34 @@ def test_pieces_are_compared_with_the_whole(
     root: Path, tmp_path: Path, tracker: FakeTracker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert evaluate("--root", root, "--seconds", 2, "--overlap", 1, "--out", out) == 0
-    assert [len(call.detections) for call in tracker.calls] == [60, 25, 30, 25]
+    assert evaluate("--root", root, "--seconds", 2, "--overlap", 0.5, "--out", out) == 0
+    assert [len(call.detections) for call in tracker.calls] == [60, 23, 25, 22]
     results = json.loads((out / "results.json").read_text())
     one = results["videos"]["one"]
     assert one["split"] == [
-        {"first": 0, "last": 24, "cut": False},
-        {"first": 15, "last": 44, "cut": False},
-        {"first": 35, "last": 59, "cut": False},
+        {"first": 0, "last": 22, "cut": False},
+        {"first": 18, "last": 42, "cut": False},
+        {"first": 38, "last": 59, "cut": False},
     ]
     assert (one["whole"]["tracks"], one["whole"]["HOTA"], one["whole"]["IDSW"]) == (2, 100, 0)
-    # The second object is found in the first piece alone: 25 of its 60 boxes.
-    assert (one["pieces"]["tracks"], one["pieces"]["MOTA"]) == (2, pytest.approx(100 * 85 / 120, abs=0.01))
+    # The second object is found in the first piece alone: 23 of its 60 boxes.
+    assert (one["pieces"]["tracks"], one["pieces"]["MOTA"]) == (2, pytest.approx(100 * 83 / 120, abs=0.01))
     assert one["agreement"]["pairs"] == {"1": "1", "2": "2"}
-    assert one["agreement"]["share"] == pytest.approx(100 * 2 * 85 / 205, abs=0.01)
-    assert one["agreement"]["differences"] == ["whole 2: pieces has nothing there on 25-59, elsewhere 2"]
+    assert one["agreement"]["share"] == pytest.approx(100 * 2 * 83 / 203, abs=0.01)
+    assert one["agreement"]["differences"] == ["whole 2: pieces has nothing there on 23-59, elsewhere 2"]
     assert results["combined"]["pieces"]["HOTA"] == one["pieces"]["HOTA"]
-    for way, count in (("whole", 120), ("pieces", 85)):
+    for way, count in (("whole", 120), ("pieces", 83)):
         with (out / "tracks" / f"one.{way}.txt").open() as file:
             assert len(list(csv.reader(file))) == count
     told = capsys.readouterr().out
-    assert "one: 3 pieces; 82.9 % of all boxes agree in place and identity" in told
-    assert "whole 2: pieces has nothing there on 25-59, elsewhere 2" in told
+    assert "one: 3 pieces; 81.8 % of all boxes agree in place and identity" in told
+    assert "whole 2: pieces has nothing there on 23-59, elsewhere 2" in told
 
 
 def test_everything_on_a_video_of_which_nothing_is_known(tmp_path: Path, tracker: FakeTracker) -> None:
     clip = make_clip(tmp_path / "clip.mp4", [FakeVideo(FRAMES).frame(frame) for frame in range(FRAMES)], fps=10)
     out = tmp_path / "out"
-    rest = ("--seconds", 3, "--overlap", 1, "--out", out)
+    rest = ("--seconds", 3, "--overlap", 0.5, "--out", out)
     assert evaluate("--video", clip, "--given", "everything", *rest) == 0
     assert all(call.everything is not None for call in tracker.calls) and len(tracker.calls) == 3
     results = json.loads((out / "results.json").read_text())
@@ -92,16 +92,20 @@ def test_a_video_with_detections(tmp_path: Path, tracker: FakeTracker) -> None:
     clip = make_clip(tmp_path / "clip.mp4", [FakeVideo(FRAMES).frame(frame) for frame in range(FRAMES)], fps=10)
     found = tmp_path / "det.txt"
     found.write_text(detection_rows(boxes(LEFT, range(0, FRAMES, 5))))
-    rest = ("--seconds", 3, "--overlap", 1, "--out", tmp_path / "out")
+    rest = ("--seconds", 3, "--overlap", 0.5, "--out", tmp_path / "out")
     assert evaluate("--video", clip, "--detections", found, *rest) == 0
-    assert [len(call.detections) for call in tracker.calls] == [12, 7, 7]
+    assert [len(call.detections) for call in tracker.calls] == [
+        12,
+        7,
+        7,
+    ]  # the second piece begins where a detector looked
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--root", "R", "--seconds", "61"], "at most 60"),
-        (["--root", "R", "--seconds", "2", "--overlap", "1.5"], "half of their length"),
+        (["--root", "R", "--seconds", "4", "--overlap", "1.5"], "a quarter of that"),
         (["--root", "R", "--given", "everything", "--every", "2"], "--every is for --given detections"),
         (["--root", "R", "--detections", "F"], "--detections is for --video"),
         (["--video", "V"], "give --detections FILE"),

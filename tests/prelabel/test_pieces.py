@@ -12,11 +12,12 @@ from backend.association.identity import Calibration
 from backend.errors import FrameOutOfRange, SettingsError
 from backend.export.tracked import TrackedObject
 from backend.prelabel.finder import Finder
-from backend.prelabel.given import GivenDetections, GivenNothing
+from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.prelabel.joining import Joiner, join
 from backend.prelabel.pieces import Piece, PieceRules, PieceTracking, plan_pieces, track_piece
 from backend.propagation.propagator import Propagation
 from backend.segmentation.cache import EncodingCache
+from backend.tracking.lives import Rules
 from backend.tracking.looks import Looks
 from backend.tracking.tracker import VideoTracker
 from backend.tracks import BoolArray, Box, Detection, ImageArray
@@ -92,6 +93,36 @@ def test_it_depends_on_the_video_alone() -> None:
 def test_rules_that_make_no_sense_are_refused(rules: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="give"):
         PieceRules(**{"seconds": 30.0, **rules})
+
+
+def looked(frames: Collection[int], *, complete: bool = True) -> GivenDetections:
+    return GivenDetections({frame: [] for frame in frames}, Rules(complete=complete))
+
+
+def spans(given: Given, count: int = 120, cuts: Collection[int] = ()) -> list[tuple[int, int]]:
+    """First and last frame of each piece."""
+    found = plan_pieces(FakeVideo(count, cuts).as_reader, RULES, given)
+    return [(piece.frames.start, piece.frames.stop - 1) for piece in found]
+
+
+def test_a_piece_begins_where_a_detector_looked() -> None:
+    assert spans(looked(range(120))) == spans(GivenNothing()) == [(0, 44), (35, 84), (75, 119)]
+    assert spans(looked(range(0, 120, 6))) == [(0, 44), (30, 84), (72, 119)]
+
+
+def test_where_no_detector_looked_nothing_is_split() -> None:
+    # Before frame 75 the last look is 11 frames earlier, and what goes on over it is known to the piece before.
+    assert spans(looked([*range(65), *range(90, 120)])) == [(0, 44), (35, 119)]
+    assert spans(looked([0])) == spans(looked([])) == [(0, 119)]
+
+
+def test_after_a_cut_a_detector_must_look_soon() -> None:
+    assert spans(looked([*range(42), 54, *range(60, 120)]), cuts=[44]) == [(0, 43), (44, 84), (75, 119)]
+    assert spans(looked([*range(42), *range(55, 120)]), cuts=[44]) == [(0, 84), (75, 119)]
+
+
+def test_what_a_human_drew_here_and_there_is_tracked_in_one_piece() -> None:
+    assert spans(looked(range(120), complete=False)) == [(0, 119)]
 
 
 # --- a piece -----------------------------------------------------------------------------------
