@@ -115,7 +115,7 @@ class _Turn:
             keyframe_iou=whole.manner.keyframe_iou,
             regions=whole.regions,
         )
-        pieces = plan_pieces(video, whole.manner.pieces)
+        pieces = plan_pieces(video, whole.manner.pieces, work.given)
         if len(pieces) > 1:
             return Split(tuple(pieces))
         self._count(work.steps(tracker, self._cancelled), len(video))

@@ -30,6 +30,7 @@ class OneVideo:
 
     Attributes:
         timeline: Label Studio's frames.
+        given: what it is tracked by, on the frames of the video.
 
     Args:
         video: the frames.
@@ -60,7 +61,8 @@ class OneVideo:
         self._config = config
         self._name = regions
         self.timeline = Timeline.of(video, frame_rate)
-        self._finder = Finder(by.given(self.timeline, video), by.label)
+        self.given = by.given(self.timeline, video)
+        self._finder = Finder(self.given, by.label)
         self._model_version = model_version
         self._keyframe_iou = keyframe_iou
         self._regions: list[TrackedRegion] = []
