@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,11 +18,12 @@ from waitress.server import create_server
 
 from backend import __version__
 from backend.cli.options import CHOICE, add_settings, settings_from
+from backend.cli.workers import add_worker_options, check_worker_options
 from backend.errors import SettingsError
 from backend.model import Keytrack
 from backend.service.access import Access
 from backend.service.app import MAX_BODY_BYTES, create_app
-from backend.service.engine import Choice, choose, tracker_factory
+from backend.service.engine import Choice, Tracker, choose, tracker_factory
 from backend.service.jobs import WAITING_AT_ONCE
 from backend.settings import Settings
 
@@ -58,16 +59,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "embedding_cache_bytes",
         "threads",
     )
+    add_worker_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal comes; the models are loaded in the background meanwhile."""
     settings = settings_from(args)
+    check_worker_options(args)
     access = Access.of(settings)
-    choice = choose(settings)
-    with _alone(settings.data_dir):
-        _serve(settings, choice, access)
+    with _alone(settings.data_dir), _models(args, settings) as (choice, factories):
+        _serve(settings, choice, access, factories)
     return 0
+
+
+@contextmanager
+def _models(args: argparse.Namespace, settings: Settings) -> Iterator[tuple[Choice, Sequence[Callable[[], Tracker]]]]:
+    """Which models there are, and what builds them for each worker: in this process, or on a cluster."""
+    if args.ray is None:
+        choice = choose(settings)
+        yield choice, [tracker_factory(settings, choice)]
+        return
+    from backend.cluster.serving import serving  # Ray
+
+    with serving(args.ray, settings, workers=args.workers, gpus=args.gpus_per_worker) as there:
+        yield there.choice, there.factories
 
 
 @contextmanager
@@ -90,8 +105,9 @@ def _alone(data_dir: Path) -> Iterator[None]:
         lock.release()
 
 
-def _serve(settings: Settings, choice: Choice, access: Access) -> None:
-    keytrack = Keytrack(settings, tracker_factory(settings, choice), choice)
+def _serve(settings: Settings, choice: Choice, access: Access, factories: Sequence[Callable[[], Tracker]]) -> None:
+    first, *others = factories
+    keytrack = Keytrack(settings, first, choice, *others)
     try:
         server = _listen(keytrack, access, settings)
         _stop_on_signals(keytrack)
