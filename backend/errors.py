@@ -83,6 +83,11 @@ class LabelStudioUnreachable(LabelStudioError):
         self.wait = wait
 
 
+class NotLabelStudioError(LabelStudioError):
+    """What answers at Label Studio's address is something else: it is wrong, or a proxy's page says that nothing is
+    there now."""
+
+
 class StartError(KeytrackError):
     """A server that was started ended or did not answer in time; the message has the end of its log."""
 

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 from pydantic import SecretStr
 
-from backend.errors import LabelStudioError, LabelStudioUnreachable
+from backend.errors import LabelStudioError, LabelStudioUnreachable, NotLabelStudioError
 from backend.labelstudio.hosts import origin, same_site
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,7 @@ class LabelStudioClient:
 
         Raises:
             LabelStudioUnreachable: it did not answer, or says that it cannot now.
+            NotLabelStudioError: the answer is not JSON.
             LabelStudioError: any other answer that is not a success; the message has what Label Studio said.
         """
         reply = self._succeed(method, path, arguments)
@@ -198,7 +199,9 @@ class LabelStudioClient:
         try:
             return reply.json()
         except ValueError:
-            raise LabelStudioError(f"{method} {path}: the answer is not JSON; is {self.url} a Label Studio?") from None
+            raise NotLabelStudioError(
+                f"{method} {path}: the answer is not JSON; is {self.url} a Label Studio?"
+            ) from None
 
     def read(self, path: str) -> bytes:
         """GET a small file, as people's browsers do.

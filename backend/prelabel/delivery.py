@@ -7,7 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from backend.errors import BusyError, KeytrackError, LabelStudioUnreachable, UnavailableError
+from backend.errors import (
+    BusyError,
+    KeytrackError,
+    LabelStudioUnreachable,
+    NotLabelStudioError,
+    UnavailableError,
+)
 from backend.labelstudio.client import LabelStudioClient
 from backend.prelabel.later import Alarm, Wake, call_later
 from backend.prelabel.passing import is_passing
@@ -159,7 +165,7 @@ class Delivery:
                 logger.log(logging.DEBUG if parcel.terms == "update" else logging.INFO, "%s: %s", parcel, done)
                 self._said.pop(parcel.project, None)
             except KeytrackError as error:
-                if is_passing(error):
+                if is_passing(error) or isinstance(error, NotLabelStudioError):
                     raise
                 self._refused(parcel, str(error))
             finally:

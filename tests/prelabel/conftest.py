@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.fake_studio import TOKEN, FakeStudio, fake_studio
+from support.post import Post
 from support.service import Service, clip
 
 
@@ -40,3 +41,10 @@ def start(tmp_path: Path, media: Path, fake: FakeStudio) -> Iterator[Callable[..
     yield start_one
     for service in started:
         service.close()
+
+
+@pytest.fixture
+def post(tmp_path: Path, fake: FakeStudio) -> Iterator[Post]:
+    post = Post(tmp_path / "keytrack.db", fake)
+    yield post
+    post.close()

@@ -3,71 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from backend.errors import BusyError, StorageError
-from backend.labelstudio.client import LabelStudioClient
 from backend.prelabel import delivery
-from backend.prelabel.delivery import FIRST_WAIT, LONGEST_WAIT, Delivery
-from backend.service.jobs import Jobs
+from backend.prelabel.delivery import FIRST_WAIT, LONGEST_WAIT
 from backend.service.parcels import Parcel
-from backend.service.store import Store
-from support.fake_studio import TOKEN, FakeStudio
+from support.fake_studio import FakeStudio
 from support.fake_tracker import FakeTracker
-from support.service import Service, keyframe, region, task
+from support.post import CAR, VERSION, Post
+from support.service import Service, task
 from support.video_client import eventually
-
-CAR = region("car", keyframe(3, 40, 30, 32, 24))
-VERSION = "keytrack-1-lite"
-
-
-class Post:
-    """A store, a queue, and a delivery whose clock is set."""
-
-    def __init__(self, path: Path, fake: FakeStudio, token: str = TOKEN) -> None:
-        self.now = 0.0
-        self.alarms: list[tuple[float, Callable[[], None]]] = []
-        self.store = Store(path)
-        self.jobs = Jobs()
-        self.delivery = Delivery(
-            self.store.parcels,
-            self.jobs,
-            lambda project: LabelStudioClient(fake.url, token) if token else None,
-            clock=lambda: self.now,
-            alarm=lambda seconds, ring: self.alarms.append((self.now + seconds, ring)),
-        )
-
-    def send(self, number: int) -> None:
-        self.delivery.send(Parcel("1", str(number), VERSION, 0.5, [{**CAR, "id": f"car-{number}"}]))
-
-    def settle(self) -> None:
-        eventually(lambda: len(self.jobs) == 0)
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-        due = [one for one in self.alarms if one[0] <= self.now]
-        self.alarms = [one for one in self.alarms if one[0] > self.now]
-        for _, ring in due:
-            ring()
-        self.settle()
-
-    def left(self) -> list[tuple[str, str]]:
-        return self.store.parcels.addresses()
-
-    def close(self) -> None:
-        self.jobs.close()
-        self.store.close()
-
-
-@pytest.fixture
-def post(tmp_path: Path, fake: FakeStudio) -> Iterator[Post]:
-    post = Post(tmp_path / "keytrack.db", fake)
-    yield post
-    post.close()
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
