@@ -1,37 +1,33 @@
-"""``prelabel``: the tasks of a Label Studio project are tracked before anybody opens them."""
+"""``prelabel``: whole projects are tracked before anybody opens their tasks, by as many machines as there are."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Collection
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from backend import __version__
-from backend.cli.detections import add_score_options, rules_from
+from backend.cli.detections import add_score_options
 from backend.cli.interrupts import Interrupts
-from backend.cli.options import CHOICE, add_settings, settings_from
-from backend.cli.studio import project_number, studio_client
+from backend.cli.label_config import add_label_config
+from backend.cli.options import CHOICE, add_settings, settings_from, to_float
+from backend.cli.prelabel_sources import check, open_videos, task_numbers
+from backend.cli.prelabel_workers import find_workers
+from backend.cli.studio import project_number
 from backend.cli.worker_bars import WorkerBars
-from backend.detections.files import open_detections
-from backend.errors import SettingsError
-from backend.labelstudio.config import VideoConfig, parse_config
-from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
-from backend.labelstudio.project import read_label_config
-from backend.prelabel.doing import Doer
-from backend.prelabel.from_file import FromFile
+from backend.cli.workers import add_worker_options, check_worker_options
 from backend.prelabel.jobs import Manner
-from backend.prelabel.project import ProjectTasks, Wish
+from backend.prelabel.pieces import DEFAULT_PIECES, PieceRules
+from backend.prelabel.report import Report
+from backend.prelabel.report_records import About
 from backend.prelabel.run import Outcome
 from backend.prelabel.run import run as run_all
-from backend.prelabel.workers import InProcess
-from backend.service.engine import Engine, choose, tracker_factory
-from backend.service.store import DATABASE, Store
+from backend.settings import Settings
 
-HELP = "Track the tasks of a Label Studio project without a press, and give each its prediction."
+HELP = "Track the tasks of a Label Studio project, or other videos, without a press."
 INTERRUPTED = 130
 EPILOG = """\
 which tasks:
@@ -51,6 +47,23 @@ what they are tracked by:
 
 With the data directory that serve has, a correction by pressing t builds on these tracks. --force takes those away that
 it replaces, but for what somebody has drawn in or an annotation has: not while others begin with them.
+
+videos of no project:
+  --videos DIR are those under a directory, --manifest FILE those that a file names, a line of JSON each:
+    {"video": "street.mp4", "label": "Car"}
+    {"video": "clips/dog.mp4", "prompts": [{"name": "dog", "label": "Animal", "frame": 12, "box": [40, 30, 120, 90]}]}
+    {"video": "https://media.example.org/a.mp4", "name": "a", "detections": "a.txt", "label": "Person"}
+  with "prompts" (a list, or a file of them; see track --help), "detections" (and "detections_images") or neither: then
+  whatever looks like an object is tracked. Files lie beside the manifest. "name" is what the results are called by,
+  "url" the video's address in Label Studio, "frame_rate" the one that it takes. Hosts are those of --allowed-hosts.
+
+  Each comes to DIR/NAME.json in --out, a task with its prediction to import into Label Studio, written when it is
+  complete: a run that was interrupted goes on where it was, and what was asked for differently is tracked again.
+
+on several machines:
+  --ray ADDRESS has the work done on a Ray cluster, each worker with the models and so many processors as --threads says
+  (1); videos, weights and the data directory have the same paths on all machines, or are fetched by each. See
+  docs/cluster.md.
 """
 
 
@@ -58,8 +71,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("--project", type=project_number, required=True, metavar="ID", help="the 3 in /projects/3/data")
-    parser.add_argument("--tasks", type=_tasks, metavar="N,N-N,...", help="these alone, such as 1,2,5-9 (default: all)")
+    sources = parser.add_mutually_exclusive_group(required=True)
+    sources.add_argument("--project", type=project_number, metavar="ID", help="the 3 in /projects/3/data")
+    sources.add_argument("--videos", type=Path, metavar="DIR", help="instead: the videos of a directory, below")
+    sources.add_argument("--manifest", type=Path, metavar="FILE", help="instead: the videos that it names, below")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go that are not a project's")
+    add_label_config(parser)
+    parser.add_argument("--report", type=Path, metavar="DIR", help="a page to skim: what was found in which video")
+    parser.add_argument(
+        "--tasks", type=task_numbers, metavar="N,N-N,...", help="these alone, such as 1,2,5-9 (default: all)"
+    )
     parser.add_argument("--everything", action="store_true", help="whatever looks like an object, in all tasks")
     parser.add_argument("--detections", type=Path, metavar="FILE", help="what a detector found in their videos")
     parser.add_argument(
@@ -73,8 +94,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="also tasks that have a prediction of these models, in whose place it comes",
+        help="also tasks that have a prediction of these models, and videos that have results: in whose place it comes",
     )
+    parser.add_argument(
+        "--piece-seconds",
+        type=_seconds,
+        metavar="SECONDS",
+        help="videos of more than one and a half pieces are tracked in pieces of about this length, which several "
+        f"workers share; 0: none is (default: {DEFAULT_PIECES.seconds:g})",
+    )
+    add_worker_options(parser, count="as many as fit")
     add_settings(
         parser,
         "label_studio_url",
@@ -93,108 +122,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Track and post; 1 where a task failed or was not tried, 130 where Ctrl-C ended it."""
+    """Track and keep what is found; 1 where a video failed or was not tried, 130 where Ctrl-C ended it."""
     settings = settings_from(args)
-    _check(args)
-    choice = choose(settings)
-    with ExitStack() as stack:
-        client = stack.enter_context(studio_client(settings))
-        config = parse_config(read_label_config(client, args.project))
-        wish = _wish(args, config)
-        library = MediaLibrary(settings)
-        stack.callback(library.close)
-        store = Store(settings.data_dir / DATABASE)
-        stack.callback(store.close)
-        access = LabelStudioAccess(client.url, settings.label_studio_token)
-        tasks = ProjectTasks(
-            client,
-            args.project,
-            config,
-            store=store,
-            manner=Manner(f"keytrack-{__version__}-{choice.name}", settings.keyframe_iou),
-            wish=wish,
-        )
-        interrupts = stack.enter_context(Interrupts())
-        stack.enter_context(logging_redirect_tqdm())
-        engine = Engine(tracker_factory(settings, choice))
-        workers = InProcess(Doer(engine.tracker, lambda name: library.resolve(name, access)))
-        outcome = Outcome()
-        with WorkerBars() as bars:
-            numbers = tasks.find(cancelled=lambda: interrupts.asked, listed=bars.listed)
-            if not interrupts.asked:
-                _check_tasks(wish, numbers)
-            bars.begin(len(numbers))
-            outcome.rest = len(numbers)
-            run_all(tasks, workers, bars, outcome, cancelled=lambda: interrupts.asked)
+    check(args)
+    check_worker_options(args)
+    with Interrupts() as interrupts:
+        outcome = _work(args, settings, lambda: interrupts.asked)
         interrupted = interrupts.asked
     print(outcome)
     for failure in outcome.failures:
         print(f"failed: {failure.name}: {failure.reason}")
     if interrupted:
-        print("interrupted; what was posted stays, and the same command goes on with the others")
+        kept = "posted" if args.project is not None else "written"
+        print(f"interrupted; what was {kept} stays, and the same command goes on with the others")
         return INTERRUPTED
     if outcome.away:
         print("Label Studio went away; once it is back the same command goes on with the others")
     return 1 if outcome.failures or outcome.rest else 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    """One way of tracking, and no option of another."""
-    if args.detections is not None and args.everything:
-        raise SettingsError("--detections and --everything say each what to track by: give one of them")
-    for name in ("detections_images", "sure", "weak"):
-        if args.detections is None and getattr(args, name) is not None:
-            raise SettingsError(f"--{name.replace('_', '-')} is for --detections")
+def _work(args: argparse.Namespace, settings: Settings, cancelled: Callable[[], bool]) -> Outcome:
+    with ExitStack() as stack:
+        choice, begin = stack.enter_context(find_workers(args, settings, cancelled))
+        version = f"keytrack-{__version__}-{choice.name}"
+        manner = Manner(version, settings.keyframe_iou, _pieces(args.piece_seconds), thumbnails=args.report is not None)
+        videos = stack.enter_context(open_videos(args, settings, manner))
+        report = None
+        if args.report is not None:
+            report = stack.enter_context(Report(args.report, About(videos.where, version)))
+        stack.enter_context(logging_redirect_tqdm())
+        bars = stack.enter_context(WorkerBars(videos.what))
+        count = videos.find(bars.listed, cancelled)
+        bars.begin(count)
+        if report is not None:
+            report.expect(count)
+        outcome = Outcome(videos.what, rest=count)
+        with begin(bars.rest) as workers:
+            run_all(videos.source, workers, bars, outcome, reporter=report, cancelled=cancelled)
+        return outcome
 
 
-def _wish(args: argparse.Namespace, config: VideoConfig) -> Wish:
-    labels = ", ".join(config.labels) or "none"
-    if args.label is not None and args.label not in config.labels:
-        raise SettingsError(f"--label {args.label}: the project has no such label, only {labels}")
-    if args.everything and args.label is None and len(config.labels) != 1:
-        raise SettingsError(f"--everything: say by --label what the objects are; the project has {labels}")
-    detections = None
-    if args.detections is not None:
-        file = open_detections(args.detections, args.detections_images)
-        detections = FromFile(file, label=args.label, labels=config.labels, rules=rules_from(args))
-    return Wish(
-        args.tasks,
-        "always" if args.everything else "without boxes",
-        args.label,
-        detections,
-        again=args.force,
-        annotated=args.annotated,
-    )
+def _pieces(seconds: float | None) -> PieceRules:
+    """Pieces of a length; short ones share less."""
+    if seconds is None:
+        return DEFAULT_PIECES
+    return PieceRules(seconds, min(DEFAULT_PIECES.overlap, seconds / 4))
 
 
-def _check_tasks(wish: Wish, numbers: Collection[int]) -> None:
-    missing = set(wish.tasks or ()) - set(numbers)
-    if missing:
-        raise SettingsError(f"--tasks: the project has no task {_some(missing)}")
-    if wish.detections is not None:
-        wish.detections.check(chosen=wish.tasks is not None)
-
-
-def _some(numbers: Collection[int]) -> str:
-    """The first few numbers, for a message."""
-    first = sorted(numbers)[:_SHOWN]
-    more = len(numbers) - len(first)
-    return ", ".join(map(str, first)) + (f" and {more} more" if more else "")
-
-
-def _tasks(text: str) -> frozenset[int]:
-    found: set[int] = set()
-    for part in text.split(","):
-        span = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII)
-        first, last = (int(span[1]), int(span[2] or span[1])) if span else (1, 0)
-        if not first <= last < first + _MOST_TASKS:
-            raise argparse.ArgumentTypeError(f"{part!r} is no task and no range of tasks; write such as 1,2,5-9")
-        found.update(range(first, last + 1))
-    return frozenset(found)
-
-
-# Tasks that a message names.
-_SHOWN = 10
-
-# In one range: enough for any project, and no way to fill the memory by a typing mistake.
-_MOST_TASKS = 1_000_000
+def _seconds(text: str) -> float:
+    seconds = to_float(text)
+    if not seconds >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds, or 0")
+    return seconds

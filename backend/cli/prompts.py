@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from backend.errors import PromptError
-from backend.tracks import BoolArray, Box, Point, Prompt
+from backend.prelabel.prompts import PromptRecord, PromptRequest
+from backend.tracks import Box, Point
 
 SYNTAX = """\
 prompts:
@@ -51,35 +49,6 @@ _HEAD = re.compile(
 )
 _POINT = re.compile(r"([+-])([^,]+),([^,]+)")
 _MASK = re.compile(r"(?P<path>.+?)(?:#(?P<value>\d{1,5}))?", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class PromptRequest:
-    """A prompt as it was asked for. ``mask`` is an image file; ``mask_value`` is the object's value in it, by default
-    all but 0. ``source`` tells where it was written, for messages."""
-
-    source: str
-    name: str
-    frame: int
-    label: str | None = None
-    box: Box | None = None
-    points: tuple[Point, ...] = ()
-    mask: Path | None = None
-    mask_value: int | None = None
-
-    def load(self, width: int, height: int) -> Prompt:
-        """The prompt for a video of this size, its mask read.
-
-        Raises:
-            PromptError: it cannot be used there.
-        """
-        try:
-            mask = None if self.mask is None else read_mask(self.mask, self.mask_value, width, height)
-            prompt = Prompt(self.name, self.frame, self.box, self.points, mask)
-            prompt.validate(width, height)
-        except PromptError as error:
-            raise PromptError(f"{self.source}: {error}") from error
-        return prompt
 
 
 def parse_prompt(text: str) -> PromptRequest:
@@ -121,27 +90,7 @@ def parse_prompt(text: str) -> PromptRequest:
     )
 
 
-class _PointRecord(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    x: float
-    y: float
-    positive: bool = True
-
-
-class _PromptRecord(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    name: str = Field(min_length=1)
-    label: str | None = Field(None, min_length=1)
-    frame: int = Field(ge=0)
-    box: tuple[float, float, float, float] | None = None
-    points: list[_PointRecord] = Field(default_factory=list)
-    mask: str | None = Field(None, min_length=1)
-    mask_value: int | None = Field(None, ge=0)
-
-
-_RECORDS = TypeAdapter(list[_PromptRecord])
+_RECORDS = TypeAdapter(list[PromptRecord])
 
 
 def read_prompts(path: Path) -> list[PromptRequest]:
@@ -161,74 +110,7 @@ def read_prompts(path: Path) -> list[PromptRequest]:
             f"--prompts {path}{': ' + place if place else ''}: {problem['msg']}; write a list such as "
             '[{"name": "cat", "label": "Animal", "frame": 12, "box": [40, 30, 120, 90]}]'
         ) from error
-    return [
-        PromptRequest(
-            source=f"{path}[{index}]",
-            name=record.name,
-            frame=record.frame,
-            label=record.label,
-            box=record.box,
-            points=tuple(Point(point.x, point.y, point.positive) for point in record.points),
-            mask=None if record.mask is None else path.parent / record.mask,
-            mask_value=record.mask_value,
-        )
-        for index, record in enumerate(records)
-    ]
-
-
-def labels_of(requests: Sequence[PromptRequest]) -> dict[str, str | None]:
-    """The label of each object, the objects in order of their first prompt.
-
-    Raises:
-        PromptError: an object has two labels.
-    """
-    labels: dict[str, str | None] = {}
-    for request in requests:
-        known = labels.setdefault(request.name, request.label)
-        if known is None:
-            labels[request.name] = request.label
-        elif request.label not in (None, known):
-            raise PromptError(
-                f"{request.source}: object {request.name!r} is a {known!r} in another prompt; "
-                "give it one label, or give the other object a name of its own"
-            )
-    return labels
-
-
-def read_mask(path: Path, value: int | None, width: int, height: int) -> BoolArray:
-    """The object in an image file, ``bool (height, width)``: the pixels of ``value``, or all that are not 0.
-
-    Of colours any channel counts; what is transparent is outside.
-
-    Raises:
-        PromptError: no such file, no image, another size than the video, a value asked of colours, nothing inside.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.size != (width, height):
-                raise PromptError(
-                    f"mask {path} is {image.width} x {image.height} pixels, the video {width} x {height}; "
-                    "resize it without smoothing"
-                )
-            transparent = "A" in image.getbands()
-            pixels = np.asarray(image)
-    except FileNotFoundError:
-        raise PromptError(f"mask {path}: there is no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PromptError(f"mask {path} cannot be read as an image: {error}") from error
-    if pixels.ndim == 2:
-        mask = pixels != 0 if value is None else pixels == value
-    elif value is not None:
-        raise PromptError(f"mask {path} holds colours, no value {value}; give an indexed or grey image")
-    else:
-        colours = pixels[..., :-1] if transparent else pixels
-        mask = (colours != 0).any(axis=-1)
-        if transparent:
-            mask &= pixels[..., -1] != 0
-    if not mask.any():
-        inside = "all of it is 0" if value is None else f"no pixel is {value}"
-        raise PromptError(f"mask {path} marks nothing: {inside}")
-    return np.asarray(mask, dtype=bool)
+    return [record.request(f"{path}[{index}]", path.parent) for index, record in enumerate(records)]
 
 
 def _field(source: str, fields: Mapping[str, str], key: str, read: Callable[[str], Value]) -> Value | None:

@@ -16,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from backend import __version__
 from backend.cli import prompts, track_by
 from backend.cli.interrupts import Interrupts
+from backend.cli.label_config import add_label_config, read_config
 from backend.cli.options import CHOICE, add_settings, frame_rate, settings_from
 from backend.cli.progress import advance
 from backend.cli.summary import describe, region_texts
@@ -36,7 +37,7 @@ from backend.export.track_results import (
     write_video_file,
 )
 from backend.export.tracked import TrackedObject, tracked_frames
-from backend.labelstudio.config import DIRECTIONS, VideoConfig, parse_config
+from backend.labelstudio.config import DIRECTIONS, VideoConfig
 from backend.service.engine import Tracker, choose, tracker_factory
 from backend.service.notes import ranges
 from backend.service.timeline import Timeline
@@ -44,7 +45,6 @@ from backend.tracking.doubt import DOUBTFUL
 from backend.video.reader import VideoReader
 
 HELP = "Track objects through a video file: masks, a task to import into Label Studio, and a video to look at."
-LABEL_CONFIG = Path(__file__).resolve().parents[2] / "labelstudio_config" / "video_boxes.xml"
 INTERRUPTED = 130
 NOTHING = 1
 OUTPUTS = f"""\
@@ -74,13 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--span", type=_span, metavar="FIRST-LAST", help="frames to track (default: all)")
     parser.add_argument("--no-masks", action="store_true", help=f"leave out {MASKS}/ and {NUMBERS}")
     parser.add_argument("--no-overlay", action="store_true", help=f"leave out {OVERLAY}")
-    parser.add_argument(
-        "--label-config",
-        type=Path,
-        default=LABEL_CONFIG,
-        metavar="FILE",
-        help="the Label Studio project's labeling configuration (default: labelstudio_config/video_boxes.xml)",
-    )
+    add_label_config(parser)
     parser.add_argument(
         "--frame-rate",
         type=frame_rate,
@@ -110,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     """Track, write, and say what came of it; 130 where Ctrl-C ended it early, 1 where nothing was found."""
     settings = settings_from(args)
     request = track_by.request_from(args)
-    config = _read_config(args.label_config)
+    config = read_config(args.label_config)
     with VideoReader(args.video) as video:
         way = request(video)
         timeline = Timeline.of(video, _declared_rate(args.frame_rate, config, video.fps))
@@ -230,13 +224,6 @@ def _declared_rate(given: float | None, config: VideoConfig, own: float) -> floa
             "goes by that; leave the option out, or change the configuration"
         )
     return given or config.frame_rate
-
-
-def _read_config(path: Path) -> VideoConfig:
-    try:
-        return parse_config(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--label-config {path}: cannot be read ({error}); give the project's own") from error
 
 
 def _warn(timeline: Timeline, labels: Sequence[str], config: VideoConfig) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from backend.cli.detections import add_score_options, rules_from
 from backend.cli.options import to_float
-from backend.cli.prompts import PromptRequest, labels_of, parse_prompt, read_prompts
+from backend.cli.prompts import parse_prompt, read_prompts
 from backend.cli.sequences import number
 from backend.detections.files import read_detections
 from backend.errors import SettingsError
@@ -19,6 +19,7 @@ from backend.export.masks import check_count
 from backend.export.tracked import TrackedObject
 from backend.prelabel.finder import Finder
 from backend.prelabel.given import Given, GivenDetections, GivenNothing
+from backend.prelabel.prompts import PromptRequest, labels_of
 from backend.service.engine import Tracker
 from backend.tracking.lives import Rules
 from backend.tracking.plan import by_frame, clamp_span

@@ -82,3 +82,9 @@ def make_doer(settings: Settings, choice: Choice, name: str, token: SecretStr | 
     access = None if url is None else LabelStudioAccess(url, token)
     engine = Engine(tracker_factory(settings, choose(settings)))
     return Doer(engine.tracker, lambda video: library.resolve(video, access), name)
+
+
+def without_secrets(settings: Settings) -> Settings:
+    """The same without tokens and passwords: Ray keeps what it is given."""
+    secret = [name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None]
+    return settings.model_copy(update=dict.fromkeys(secret))

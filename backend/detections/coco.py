@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from pydantic import Field
 from backend.detections.coco_frames import CocoImages, CocoVideos, check_frame
 from backend.detections.looked import ByFrame, with_empty_frames
 from backend.detections.naming import choose
-from backend.errors import PayloadError, SettingsError
+from backend.errors import DatasetError, PayloadError, SettingsError
 from backend.export.json_file import JsonFile
 from backend.labelstudio.payload import Incoming, Name, Number, parse
 from backend.tracks import Detection
@@ -123,6 +124,17 @@ class CocoFile:
             frames = self._images.frames(name, video)
         return {frame: [one.detection for one in self._found.get(key, ())] for key, frame in frames.items()}
 
+    def of(self, name: str | None) -> CocoFile:
+        """What the file has of one video and no more; see :class:`backend.detections.files.DetectionFile`."""
+        images = self._images
+        if images is None or name is None:
+            return self
+        part = copy(self)
+        part._images = images.of(name)
+        part._found = {key: found for key, found in self._found.items() if images.name_of(key) == name}
+        part.names, part.found_in = (name,), [name] if part._found else []
+        return part
+
     def _found_in(self) -> list[str]:
         if self._images is None:
             return []
@@ -210,6 +222,8 @@ def _naming_lines(path: Path) -> Iterator[None]:
     try:
         yield
     except PayloadError as error:
+        if not path.exists():  # it was sent to another machine
+            raise DatasetError(f"{path}: {error}") from error
         with JsonFile.read(path).naming_lines():
             raise error
 

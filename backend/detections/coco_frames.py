@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -63,11 +64,11 @@ class CocoImages:
         Raises:
             PayloadError: there are none, two have the same id, or one has a wrong type or a missing field.
         """
-        self._entries = [parse(ImageEntry, raw, f"images[{index}]") for index, raw in enumerate(images)]
+        self._entries = {index: parse(ImageEntry, raw, f"images[{index}]") for index, raw in enumerate(images)}
         if not self._entries:
             raise PayloadError("images: it is empty", "images")
         self._of: dict[str, list[int]] = {}
-        for index, entry in enumerate(self._entries):
+        for index, entry in self._entries.items():
             self._of.setdefault(entry.group, []).append(index)
         self.names = tuple(self._of)
         self._video_of = {self._entries[index].id: name for name, own in self._of.items() for index in own}
@@ -79,7 +80,16 @@ class CocoImages:
         if image not in self._video_of:
             raise PayloadError(f"{path}: there is no image {image!r}", path)
 
-    def name_of(self, key: int | str) -> str:
+    def of(self, name: str) -> CocoImages:
+        """The images of one video alone."""
+        part = copy(self)
+        part._entries = {index: self._entries[index] for index in self._of[name]}
+        part._of = {name: self._of[name]}
+        part._video_of = {entry.id: name for entry in part._entries.values()}
+        part.names = (name,)
+        return part
+
+    def name_of(self, key: Any) -> str:
         """The video that an image is of, by the image's id."""
         return self._video_of[key]
 
@@ -121,16 +131,16 @@ class CocoVideos:
         Raises:
             PayloadError: there are none, or one has a wrong type or a missing field.
         """
-        self._entries = [parse(VideoEntry, raw, f"videos[{index}]") for index, raw in enumerate(videos)]
+        self._entries = {index: parse(VideoEntry, raw, f"videos[{index}]") for index, raw in enumerate(videos)}
         if not self._entries:
             raise PayloadError("videos: it is empty", "videos")
-        for index, entry in enumerate(self._entries):
+        for index, entry in self._entries.items():
             count, given = len(entry.file_names), entry.frame_indices
             if given is not None and len(given) != count:
                 where = f"videos[{index}].frame_indices"
                 raise PayloadError(f"{where}: {len(given)} for {count} images", where)
-        self.names = tuple(dict.fromkeys(entry.group for entry in self._entries))
-        self._by_id = {entry.id: entry for entry in self._entries}
+        self.names = tuple(dict.fromkeys(entry.group for entry in self._entries.values()))
+        self._by_id = {entry.id: entry for entry in self._entries.values()}
 
     def count(self, video: int | str, path: str) -> int:
         """How many images a video has; raises PayloadError where there is no such video."""
@@ -138,7 +148,15 @@ class CocoVideos:
             raise PayloadError(f"{path}: there is no video {video!r}", path)
         return len(self._by_id[video].file_names)
 
-    def name_of(self, key: tuple[int | str, int]) -> str:
+    def of(self, name: str) -> CocoVideos:
+        """One video alone; of several of that name all."""
+        part = copy(self)
+        part._entries = {index: entry for index, entry in self._entries.items() if entry.group == name}
+        part._by_id = {entry.id: entry for entry in part._entries.values()}
+        part.names = (name,)
+        return part
+
+    def name_of(self, key: Any) -> str:
         """A video's name, by its id and the position of an image."""
         return self._by_id[key[0]].group
 
@@ -149,7 +167,7 @@ class CocoVideos:
         Raises:
             PayloadError: the images are not this video's.
         """
-        index, entry = next((index, entry) for index, entry in enumerate(self._entries) if entry.group == name)
+        index, entry = next((index, entry) for index, entry in self._entries.items() if entry.group == name)
         _check_size(entry, video, f"videos[{index}]")
         count = len(entry.file_names)
         places = [f"videos[{index}].file_names[{position}]" for position in range(count)]

@@ -47,6 +47,13 @@ class DetectionFile(Protocol):
             DatasetError: what the file says does not fit the video; the message has the line.
         """
 
+    def of(self, name: str | None) -> DetectionFile:
+        """What the file has of one video and no more, to be sent to where the file itself is not.
+
+        Args:
+            name: one of ``names``; None: all of it.
+        """
+
 
 def open_detections(path: Path, images: Path | None = None) -> DetectionFile:
     """A file of detections: MOTChallenge's ``det.txt``, or COCO's JSON.

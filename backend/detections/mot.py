@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backend.detections.looked import ByFrame, with_empty_frames
 from backend.detections.mot_rows import read_rows
+from backend.errors import DatasetError
 from backend.tracks import Detection
 from backend.video.frames import Frames
 
@@ -54,9 +55,19 @@ class MotFile:
             DatasetError: the file cannot be read, or a row (named by its line) is not such a row.
         """
         self.path = path
-        found = read_boxes(path, sys.maxsize)
-        self.best = max((one.score for detections in found.values() for one in detections), default=-float("inf"))
+        self._found = read_boxes(path, sys.maxsize)
+        self.best = max((one.score for found in self._found.values() for one in found), default=-float("inf"))
 
     def detections(self, video: Frames, name: str | None = None) -> ByFrame:
         """See :class:`backend.detections.files.DetectionFile`."""
-        return with_empty_frames(read_boxes(self.path, len(video)))
+        last = max(self._found, default=0)
+        if last >= len(video):
+            if self.path.exists():
+                read_boxes(self.path, len(video))  # says in which line
+            count = len(video)  # it was sent to another machine
+            raise DatasetError(f"{self.path}: there is no frame {last + 1}: the sequence has frames 1 to {count}")
+        return with_empty_frames(self._found)
+
+    def of(self, name: str | None) -> MotFile:
+        """It is of one video."""
+        return self

@@ -74,7 +74,7 @@ def _result(
         boxes,
         clock,
         size,
-        human=_human(item, boxes, clock, size),
+        human=human_keyframes(item, boxes, clock, size),
         closed=(),
         score=item.score,
         texts=texts,
@@ -82,7 +82,7 @@ def _result(
     )
 
 
-def _human(
+def human_keyframes(
     item: TrackedObject, boxes: Mapping[int, Box | None], clock: FrameClock, size: tuple[int, int]
 ) -> list[Item]:
     """The boxes that a human gave as keyframes; of those at one Label Studio frame the first one counts."""

@@ -110,7 +110,7 @@ class _Turn:
             video,
             whole.by,
             config=whole.config,
-            frame_rate=whole.frame_rate,
+            frame_rate=whole.rate(video),
             model_version=whole.manner.model_version,
             keyframe_iou=whole.manner.keyframe_iou,
             regions=whole.regions,
@@ -122,7 +122,7 @@ class _Turn:
         return None if self._cancelled() else self._tracked(work.prediction, video, work.timeline, 0.0, 0.0)
 
     def _piece(self, job: PieceJob, tracker: Tracker, video: VideoReader) -> Outcome | None:
-        given = self._whole.by.given(Timeline.of(video, self._whole.frame_rate), video)
+        given = self._whole.by.given(Timeline.of(video, self._whole.rate(video)), video)
         work = PieceTracking(video, given, job.piece)
         self._count(work.run(tracker, self._cancelled), len(work))
         if self._cancelled():
@@ -130,7 +130,7 @@ class _Turn:
         return PieceTracked(work.result, time.monotonic() - self._began, self._fetching)
 
     def _join(self, job: JoinJob, video: VideoReader) -> Outcome | None:
-        whole, timeline = self._whole, Timeline.of(video, self._whole.frame_rate)
+        whole, timeline = self._whole, Timeline.of(video, self._whole.rate(video))
         joiner = Joiner()
         regions: list[TrackedRegion] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from backend.export.tracked import TrackedObject
-from backend.prelabel.given import Given
+from backend.prelabel.given import Given, GivenPrompts
 from backend.service.engine import Tracker
 from backend.tracking.labels import Labels
 from backend.tracks import Track
@@ -50,7 +50,13 @@ class Finder:
     def objects(self) -> list[TrackedObject]:
         """What was found so far, in the order of the frames on which the objects begin."""
         tracks = sorted(self._tracks.values(), key=lambda track: min(track.observations))
+        prompts = self._given.prompts if isinstance(self._given, GivenPrompts) else ()
         return [
-            TrackedObject(track.object_id, self._label or self._labels.of(track.object_id), (), track)
+            TrackedObject(
+                track.object_id,
+                self._label or self._labels.of(track.object_id),
+                tuple(prompt for prompt in prompts if prompt.object_id == track.object_id),
+                track,
+            )
             for track in tracks
         ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import pickle
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -105,7 +107,7 @@ class FromFile:
             name = next(iter(self._file.names), None)
         elif name is None:
             return Left(f"{self._file.path.name} has nothing of its video")
-        return FilePlan(self._file, name, self._label, self._rules)
+        return FilePlan(self._file.of(name), name, self._label, self._rules)
 
     def _name_of(self, value: str) -> str | None:
         """What a task's video is called in the file; None where the file does not have it."""
@@ -122,7 +124,7 @@ class FromFile:
 
 
 class FilePlan:
-    """What one task is tracked by."""
+    """What one task is tracked by; it has what the file has of this video."""
 
     def __init__(self, file: DetectionFile, name: str | None, label: str | None, rules: Rules) -> None:
         self._file = file
@@ -132,6 +134,12 @@ class FilePlan:
 
     def __str__(self) -> str:
         return f"the detections of {self._file.path.name}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells the same plan again."""
+        rules = repr((self._name, self._rules)).encode()
+        return hashlib.sha256(pickle.dumps(self._file) + rules).hexdigest()
 
     def given(self, timeline: Timeline, video: Frames) -> Given:
         """The same on the frames of the video.

@@ -1,4 +1,4 @@
-"""What a video is tracked by, where nobody marked an object."""
+"""What a video is tracked by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.service.engine import Tracker
 from backend.tracking.labels import Labels
 from backend.tracking.learned import Learned
 from backend.tracking.lives import DEFAULT_RULES, Rules
-from backend.tracks import Detection, FrameResult
+from backend.tracks import Detection, FrameResult, Prompt
 from backend.video.frames import Frames
 
 
@@ -95,3 +95,35 @@ class GivenNothing:
     def within(self, frames: range) -> GivenNothing:
         """The same: nothing."""
         return self
+
+
+@dataclass(frozen=True, eq=False)
+class GivenPrompts:
+    """Objects that somebody has marked. A video is tracked by them in one piece: each goes on over every border.
+
+    Attributes:
+        prompts: at least one of each object.
+        labels: what each object is, where that is known.
+    """
+
+    prompts: Sequence[Prompt]
+    labels: Mapping[str, str | None]
+
+    def results(
+        self,
+        tracker: Tracker,
+        video: Frames,
+        labels: Labels,
+        cancelled: Callable[[], bool],
+        learned: Learned | None = None,
+    ) -> Iterator[FrameResult]:
+        """See :meth:`backend.tracking.tracker.VideoTracker.track`; frames come in no order, each once or more."""
+        for prompt in self.prompts:
+            label = self.labels.get(prompt.object_id)
+            if label is not None:
+                labels.add(prompt.object_id, Detection(prompt.box or (0.0, 0.0, 0.0, 0.0), 1.0, label))
+        return tracker.track(video, self.prompts, cancelled=cancelled)
+
+    def within(self, frames: range) -> GivenPrompts:
+        """Raises ValueError: see above."""
+        raise ValueError("a video is not split whose objects are prompted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from backend.errors import KeytrackError, LabelStudioUnreachable
 from backend.labelstudio.config import VideoConfig
@@ -14,6 +15,7 @@ from backend.prelabel.pieces import DEFAULT_PIECES, Piece, PieceResult, PieceRul
 from backend.prelabel.plan import Left
 from backend.prelabel.prediction import Prediction
 from backend.prelabel.summary import Summary
+from backend.video.frames import Frames
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class VideoJob:
         by: what it is tracked by.
         regions: what the ids of its regions begin with.
         config: the project's.
-        frame_rate: the one that Label Studio takes; None is its default.
+        frame_rate: the one that Label Studio takes; None is its default, ``own`` the video's own.
         manner: how it is tracked.
     """
 
@@ -52,8 +54,12 @@ class VideoJob:
     by: TrackedBy
     regions: str
     config: VideoConfig
-    frame_rate: float | None
+    frame_rate: float | Literal["own"] | None
     manner: Manner
+
+    def rate(self, video: Frames) -> float | None:
+        """The frame rate that Label Studio takes; None is its default."""
+        return video.fps if self.frame_rate == "own" else self.frame_rate
 
     @property
     def whole(self) -> VideoJob:

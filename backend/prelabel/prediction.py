@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from backend.export.label_studio import human_keyframes
 from backend.export.tracked import TrackedObject
 from backend.labelstudio.config import VideoConfig
 from backend.labelstudio.regions import format_region, new_region
@@ -89,13 +90,15 @@ def format_regions(
     for number, item in enumerate(objects, start=1):
         frames = observed(item.track)
         region_id = f"{first}-{number}"
+        boxes = {frame: found.box for frame, found in frames.items()}
         texts = notes.finished(frames, timeline)
         score = notes.score(frames)
         region = format_region(
             new_region(region_id, item.label, config),
-            {frame: found.box for frame, found in frames.items()},
+            boxes,
             timeline.clock,
             timeline.size,
+            human=human_keyframes(item, boxes, timeline.clock, timeline.size),
             closed=(),
             score=score,
             texts=texts,

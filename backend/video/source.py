@@ -35,6 +35,8 @@ _EXTENSIONS = {
     "asf": {".wmv", ".asf"},
     "ogg": {".ogv", ".ogg", ".ogm", ".ogx"},
 }
+VIDEO_EXTENSIONS = frozenset().union(*_EXTENSIONS.values()) - {".m4a", ".mka", ".ogg", ".gif"}
+"""What files of videos are called."""
 _KNOWN_EXTENSIONS = frozenset().union(*_EXTENSIONS.values())
 
 _SIGNATURES = (

@@ -13,7 +13,7 @@ import pytest
 
 from backend import __version__
 from backend.__main__ import main
-from backend.cli import prelabel
+from backend.cli import prelabel_workers
 from backend.errors import WeightsError
 from backend.model import Keytrack
 from backend.prelabel import passing
@@ -50,8 +50,8 @@ def studio():
 @pytest.fixture
 def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
     tracker = FakeTracker()
-    monkeypatch.setattr(prelabel, "choose", lambda settings: LITE)
-    monkeypatch.setattr(prelabel, "tracker_factory", lambda settings, choice: lambda: tracker)
+    monkeypatch.setattr(prelabel_workers, "choose", lambda settings: LITE)
+    monkeypatch.setattr(prelabel_workers, "tracker_factory", lambda settings, choice: lambda: tracker)
     return tracker
 
 
@@ -136,9 +136,9 @@ def test_a_fault_of_the_models_fails_the_task(studio, start, tracker, capsys, ca
     assert "boom" in caplog.text and studio.predictions == {}
 
 
-def test_what_label_studio_refuses_fails(studio, start, monkeypatch, capsys):
+def test_what_label_studio_refuses_fails(studio, start, capsys):
     studio.tasks = [detected(1)]
-    monkeypatch.setattr(studio, "refuses", 403)
+    studio.site.routes["/api/predictions"] = Answer(403, b'{"detail": "no"}')
     assert start() == 1
     assert "Label Studio answered 403" in capsys.readouterr().out
 
@@ -239,7 +239,7 @@ def test_models_that_cannot_be_loaded(studio, start, monkeypatch, capsys):
     def fail():
         raise WeightsError("no weights")
 
-    monkeypatch.setattr(prelabel, "tracker_factory", lambda settings, choice: fail)
+    monkeypatch.setattr(prelabel_workers, "tracker_factory", lambda settings, choice: fail)
     studio.tasks = [detected(1), detected(2)]
     assert start() == 2
     assert "no weights" in capsys.readouterr().err
@@ -325,6 +325,7 @@ def test_tasks_are_looked_at_when_their_turn_comes(studio, start, tracker, capsy
     def meanwhile(*args, **kwargs):
         if len(studio.tasks) == 5:
             del studio.tasks[4]
+            studio.gone.add(5)
             studio.tasks[1] = drawn(2)
             studio.tasks[2]["drafts"] = [{"id": 1, "result": [CAR]}]
             studio.tasks[3] = detected(4, CAR, MAN)

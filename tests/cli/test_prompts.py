@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.cli.prompts import PromptRequest, labels_of, parse_prompt, read_mask, read_prompts
+from backend.cli.prompts import parse_prompt, read_prompts
 from backend.errors import PromptError
+from backend.prelabel.prompts import PromptRequest, labels_of, read_mask
 from backend.tracks import Point
 
 WIDTH, HEIGHT = 16, 12
