@@ -32,6 +32,8 @@ def set_up(level: str, form: Format, stream: TextIO) -> None:
     handler.setFormatter(_Json() if form == "json" else _Text(_TEXT))
     handler.addFilter(_attach)
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    # Below that it writes down every address that is asked for, with the signature in its query.
+    logging.getLogger("urllib3").setLevel(max(logging.INFO, logging.getLogger().level))
 
 
 def _attach(record: logging.LogRecord) -> bool:

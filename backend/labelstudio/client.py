@@ -22,7 +22,7 @@ import requests
 from pydantic import SecretStr
 
 from backend.errors import LabelStudioError, LabelStudioUnreachable, NotLabelStudioError
-from backend.labelstudio.hosts import origin, same_site
+from backend.labelstudio.hosts import origin, same_site, shown
 
 log = logging.getLogger(__name__)
 
@@ -287,6 +287,9 @@ def _reason(reply: requests.Response) -> str:
             "or use a personal access token"
         )
     if reply.is_redirect:
-        return f"a redirect to {reply.headers.get('Location', '')}; give the address it leads to"
+        return f"a redirect to {shown(reply.headers.get('Location', ''))}; give the address it leads to"
     detail = _field(reply, "validation_errors") or _field(reply, "detail") or reply.text
-    return (detail if isinstance(detail, str) else json.dumps(detail))[:500]
+    said = detail if isinstance(detail, str) else json.dumps(detail)
+    # Some that stand before Label Studio say what they were sent.
+    sent = reply.request.headers.get("Authorization", "").partition(" ")[2]
+    return (said.replace(sent, "(the token)") if sent else said)[:500]

@@ -53,6 +53,15 @@ def shown(url: str) -> str:
     return SplitResult(parts.scheme, host, parts.path, "", "").geturl() or "the address"
 
 
+def unsigned(value: str) -> str:
+    """A task's value as messages, logs and pages may show it: an address as :func:`shown`, a path without what looks
+    like a query, which may sign it; a file's name may well hold a question mark."""
+    if "://" in value or value.startswith("//"):
+        return shown(value)
+    path, _, query = value.partition("?")
+    return path if "=" in query else value
+
+
 def same_site(ours: Origin, theirs: Origin) -> bool:
     """Whether two origins are one site: equal, or the same host reached by TLS on its standard port."""
     upgraded = ours[0] == "http" and ours[2] == 80 and theirs == ("https", ours[1], 443)

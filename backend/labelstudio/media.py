@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from backend.errors import LabelStudioError, MediaError
 from backend.labelstudio.client import CONNECT_TIMEOUT, NOT_NOW, NoAuth, TokenAuth, direct
 from backend.labelstudio.downloads import DownloadStore, Unreachable
-from backend.labelstudio.hosts import GuardedAdapter, HostRules, origin, same_site, shown
+from backend.labelstudio.hosts import GuardedAdapter, HostRules, origin, same_site, shown, unsigned
 from backend.labelstudio.lines import Line
 
 log = logging.getLogger(__name__)
@@ -283,6 +283,7 @@ def _is_page(response: requests.Response) -> bool:
 
 
 def _brief(value: str) -> str:
+    value = unsigned(value)
     return repr(value if len(value) <= 200 else value[:200] + "...")
 
 

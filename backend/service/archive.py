@@ -14,6 +14,8 @@ from typing import Any
 
 from backend.errors import SettingsError
 from backend.export.kept_masks import KeptTrack
+from backend.labelstudio.hosts import unsigned
+from backend.labelstudio.media import LOCAL_FILES
 from backend.labelstudio.media_folder import media_parts, media_stem
 from backend.service import schema
 from backend.service.records import Item, TrackKey
@@ -67,7 +69,8 @@ class Entry:
         """What was tracked, as its owner knows it: the video's file without its address, which may hold a signature."""
         if self.of_pictures:
             return self.video.rpartition(" ")[0]
-        return f"{media_stem(self.video) or 'video'}{Path(next(reversed(media_parts(self.video)), '')).suffix}"
+        video = self.video if LOCAL_FILES in self.video else unsigned(self.video)
+        return f"{media_stem(video) or 'video'}{Path(next(reversed(media_parts(video)), '')).suffix}"
 
 
 class Archive:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from backend.errors import BusyError, KeytrackError, StorageError
 from backend.labelstudio.edits import Item, same_keyframe, split_human
+from backend.labelstudio.hosts import shown
 from backend.labelstudio.regions import Region, replace_sequence
 from backend.service import notes
 from backend.service.engine import Engine
@@ -40,8 +41,8 @@ class Footage:
 
     @property
     def shown(self) -> str:
-        """The name as a log may show it: without a query, which may hold a signature."""
-        return self.name.partition("?")[0]
+        """The name as a log may show it: without a query, which may hold a signature, and without a password."""
+        return shown(self.name)
 
     def source(self, model_version: str) -> str:
         """All that a track depends on beside its region; with another source, stored results are stale."""
