@@ -189,8 +189,11 @@ class _Session:
         results: list[FrameResult] = []
         done = False
         until = time.monotonic() + PORTION_SECONDS
-        while not results or (len(results) < PORTION_RESULTS and time.monotonic() < until):
+        took = 0.0
+        while not results or (len(results) < PORTION_RESULTS and time.monotonic() + took < until):
+            began = time.monotonic()
             result = next(self._results, None)
+            took = time.monotonic() - began
             if result is None:
                 done = True
                 break

@@ -108,10 +108,17 @@ def shown(item: Item) -> list[int]:
 
 
 class Service:
-    """A running service; ``tracker`` is what works behind it, ``built`` how often it was asked for."""
+    """A running service; ``tracker`` is what works behind it, ``built`` how often it was asked for. ``factories`` of
+    workers stand in its place."""
 
     def __init__(
-        self, root: Path, tracker: FakeTracker | None = None, *, budget: float = PATIENCE, **settings: Any
+        self,
+        root: Path,
+        tracker: FakeTracker | None = None,
+        *,
+        budget: float = PATIENCE,
+        factories: Sequence[Callable[[], Any]] = (),
+        **settings: Any,
     ) -> None:
         self.tracker = tracker or FakeTracker()
         self.built = 0
@@ -120,7 +127,8 @@ class Service:
         media = root / "media"
         media.mkdir(exist_ok=True, parents=True)
         self.settings = load_settings(data_dir=root / "data", media_root=media, budget_seconds=budget, **settings)
-        self.keytrack = Keytrack(self.settings, self._build, LITE)
+        first, *others = factories or [self._build]
+        self.keytrack = Keytrack(self.settings, first, LITE, *others)
         self.client: FlaskClient = create_app(self.keytrack).test_client()
 
     def _build(self) -> FakeTracker:
