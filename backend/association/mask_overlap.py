@@ -1,4 +1,4 @@
-"""How masks overlap with others that have moved."""
+"""How masks overlap, with others that have moved and with one another."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ def moved_mask_ious(masks: Sequence[Mask | None], others: Sequence[Mask | None],
         there = [_encoded(_moved(mask, shift)) for mask, shift in zip(others, shifts, strict=True) if mask is not None]
         # Of two empty masks the library makes 0 / 0.
         found[np.ix_(rows, columns)] = np.nan_to_num(coco.iou(here, there, [0] * len(there)))
+    return found
+
+
+def shared_parts(masks: Sequence[Mask | None]) -> Grid:
+    """(N, N): the part of each mask that lies in each other one; 0 with itself, and where either is None or empty."""
+    found = np.zeros((len(masks), len(masks)))
+    there = [place for place, mask in enumerate(masks) if mask is not None and mask.area]
+    if there:
+        encoded = [_encoded(mask) for mask in masks if mask is not None and mask.area]
+        # Of a crowd the library takes intersection over the first one's area.
+        found[np.ix_(there, there)] = coco.iou(encoded, encoded, [1] * len(encoded))
+    np.fill_diagonal(found, 0.0)
     return found
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from backend.association.assignment import assign
 from backend.association.geometry import Grid, centres, ious, sizes
-from backend.association.mask_overlap import moved_mask_ious
+from backend.association.mask_overlap import moved_mask_ious, shared_parts
 from backend.association.matcher import Candidates
 from backend.association.motion import Motion
 from backend.association.similarity import bi_softmax, cosine
@@ -36,8 +36,8 @@ class OptimalRules:
         reach: how far an object may be from where it is predicted, in diagonals of the frame,
         spread: and by how many diagonals this grows in a second without sight.
         renew: after so many seconds the newest embedding has replaced ``1 - exp(-renew * seconds)`` of a track's.
-        shared: where the masks of two candidates overlap as much (IoU), they show the same thing, and what it looks
-            like is learned for neither.
+        shared: where as much of one of two candidates' masks lies in the other, they show the same thing, and what it
+            looks like is learned for neither.
     """
 
     begin: float = 0.5
@@ -143,13 +143,11 @@ class OptimalMatcher:
         return {row: numbers[column] for row, column in pairs}
 
     def _sharing(self, candidates: Candidates) -> set[int]:
-        """The rows of candidates whose mask another one has too."""
+        """The rows of candidates whose masks show what another one shows."""
         if candidates.masks is None:
             return set()
-        still = [np.zeros(2)] * len(candidates)
-        overlap = np.nan_to_num(moved_mask_ious(candidates.masks, candidates.masks, still))
-        np.fill_diagonal(overlap, 0.0)
-        return set(np.flatnonzero((overlap >= self._rules.shared).any(1)).tolist())
+        parts = shared_parts(candidates.masks)
+        return set(np.flatnonzero((np.maximum(parts, parts.T) >= self._rules.shared).any(1)).tolist())
 
     def _remember(self, number: int, second: float, candidates: Candidates, row: int, *, learn: bool) -> None:
         box = candidates.boxes[row]

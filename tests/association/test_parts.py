@@ -8,7 +8,7 @@ import torch
 
 from backend.association.assignment import assign
 from backend.association.geometry import ious
-from backend.association.mask_overlap import moved_mask_ious
+from backend.association.mask_overlap import moved_mask_ious, shared_parts
 from backend.association.motion import Motion
 from backend.association.similarity import bi_softmax, cosine
 from backend.tracks import Mask, box_iou
@@ -43,6 +43,16 @@ def test_what_moves_out_of_the_picture_is_gone() -> None:
     away = np.array([-100.0, 0.0])
     assert moved_mask_ious([square(0, 0)], [square(0, 0)], [away]).tolist() == [[0.0]]
     assert moved_mask_ious([square(0, 0, 0)], [square(0, 0, 0)], [np.zeros(2)]).tolist() == [[0.0]]
+
+
+def test_what_part_of_masks_lies_in_one_another() -> None:
+    found = shared_parts([square(0, 0), square(5, 0), None, square(0, 0, 0), square(0, 0, 20)])
+    expected = np.zeros((5, 5))
+    expected[0, 1] = expected[1, 0] = 0.5
+    expected[0, 4] = expected[1, 4] = 1.0
+    expected[4, 0] = expected[4, 1] = 0.25
+    assert found.tolist() == expected.tolist()
+    assert shared_parts([]).shape == (0, 0)
 
 
 BOX = np.array([10.0, 20.0, 30.0, 50.0])
