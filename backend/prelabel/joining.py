@@ -10,7 +10,7 @@ import numpy as np
 
 from backend.association.joining import JoinRules, Seen, meet
 from backend.export.tracked import TrackedObject
-from backend.prelabel.pieces import PieceObject, PieceResult
+from backend.prelabel.pieces import Piece, PieceObject, PieceResult
 from backend.tracking.labels import Votes, winner
 from backend.tracks import BoolArray, FloatArray, Mask, Observation, Track
 
@@ -23,7 +23,8 @@ class Joiner:
     """Joins the pieces of one video, one after the other.
 
     Two objects that are seen at once are never made one, unless it is in the same place; nor are two of different
-    labels. Objects of the first piece keep their names, later ones are numbered on.
+    labels. Objects of the first piece keep their names, later ones are numbered on. On frames that two pieces have, the
+    one counts that they belong to; what the other one found beside that is kept where nothing contradicts it.
 
     Args:
         rules: when objects are one.
@@ -33,7 +34,7 @@ class Joiner:
         self._rules = rules or JoinRules()
         self._identities: list[_Identity] = []
         self._names: set[str] = set()
-        self._last: PieceResult | None = None
+        self._last: Piece | None = None
 
     def add(self, result: PieceResult) -> None:
         """Take in the next piece of the video.
@@ -41,7 +42,7 @@ class Joiner:
         Raises:
             ValueError: it is not the next one.
         """
-        expected = 0 if self._last is None else self._last.piece.number + 1
+        expected = 0 if self._last is None else self._last.number + 1
         if result.piece.number != expected:
             raise ValueError(f"piece {result.piece.number} was given where piece {expected} is the next")
         found = [_Identity.of(one) for one in result.objects]
@@ -50,7 +51,7 @@ class Joiner:
             self._names = {one.name for one in found}
         else:
             self._append(self._last, result, found)
-        self._last = result
+        self._last = result.piece
 
     def objects(self, label: str | None = None) -> list[TrackedObject]:
         """The objects so far, in the order of the frames on which they begin.
@@ -64,9 +65,9 @@ class Joiner:
             for one in known
         ]
 
-    def _append(self, before: PieceResult, result: PieceResult, found: list[_Identity]) -> None:
+    def _append(self, before: Piece, result: PieceResult, found: list[_Identity]) -> None:
         known, frames = self._identities, result.piece.frames
-        shared, border = range(frames.start, before.piece.frames.stop), result.piece.own.start
+        shared, border = range(frames.start, before.frames.stop), result.piece.own.start
         remembered = range(max(frames.start - round(self._rules.memory * result.fps), 0), shared.stop)
         met = meet(
             [one.seen(remembered) for one in known],

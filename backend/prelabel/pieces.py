@@ -160,7 +160,7 @@ class PieceObject:
 
     Attributes:
         track: on the frames of the whole video.
-        votes: what its detections said that it is.
+        votes: what its detections said that it is; those of frames that two pieces have count in both.
         seconds: (V,) times in the whole video from which it is known what it looks like, ascending; a few.
         views: (V, D) what it looked like then, each of length 1.
     """
@@ -173,7 +173,7 @@ class PieceObject:
 
 @dataclass(frozen=True, eq=False)
 class PieceResult:
-    """What was tracked of a piece: small, and all that joining needs.
+    """What was tracked of a piece, and all that joining needs: it may be sent anywhere.
 
     Attributes:
         piece: the piece.
