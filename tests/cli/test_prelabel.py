@@ -172,6 +172,41 @@ def test_force_replaces(studio, start):
     assert [one["model_version"] for one in studio.of(1)] == ["yolo-8", VERSION]
 
 
+def regions_of(studio, number):
+    (prediction,) = [one for one in studio.of(number) if one["model_version"] == VERSION]
+    return [one["id"] for one in prediction["result"]]
+
+
+def test_regions_have_the_same_ids_in_every_run_and_those_of_no_other_region(studio, start, tmp_path):
+    studio.tasks = [detected(1, CAR, MAN), detected(2, CAR, MAN)]
+    assert start() == 0
+    first = regions_of(studio, 1)
+    assert len({*first, *regions_of(studio, 2)}) == 4
+    # Where nothing is known of the first run any more, another one comes to the same.
+    studio.predictions.clear()
+    (tmp_path / DATABASE).unlink()
+    assert start() == 0
+    assert regions_of(studio, 1) == first
+    # What is shown, or has become an annotation's, keeps its ids for itself.
+    assert start("--force") == 0
+    second = regions_of(studio, 1)
+    assert not {*first} & {*second}
+    kept = [one | {"id": name} for one, name in zip((CAR, MAN), first, strict=True)]
+    studio.tasks[0] = detected(1, CAR, MAN, annotations=[{"id": 5, "result": kept}])
+    assert start("--force", "--annotated") == 0
+    third = regions_of(studio, 1)
+    assert not {*first, *second} & {*third}
+
+
+def test_a_store_that_was_left_behind_by_a_killed_run_does_not_change_the_ids(studio, start):
+    studio.tasks = [detected(1, CAR, MAN)]
+    assert start() == 0
+    first = regions_of(studio, 1)
+    studio.predictions.clear()  # stored, and killed before it was posted
+    assert start() == 0
+    assert regions_of(studio, 1) == first
+
+
 def test_everything_in_all_tasks(studio, start, tracker, capsys):
     studio.tasks = [detected(1), plain(2)]
     assert start("--everything") == 2
