@@ -7,12 +7,15 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PYTHONPATH=/app \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
+# "--build-arg REQUIREMENTS=requirements-cluster.txt -t keytrack-ray" adds Ray, for the files of deploy/.
+ARG REQUIREMENTS=requirements.txt
 WORKDIR /app
-COPY requirements.txt ./
-RUN pip install -r requirements.txt
+COPY requirements.txt requirements-cluster.txt ./
+RUN pip install -r ${REQUIREMENTS}
 
 COPY backend ./backend
 COPY labelstudio_config ./labelstudio_config
