@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -36,11 +37,12 @@ def find_workers(
     from backend.cluster.start import connected
 
     processors = settings.threads or 1
-    with connected(args.ray) as cluster:
+    here = max(os.cpu_count() or 1, (args.workers or 1) * processors)  # Ray only counts them
+    with connected(args.ray, processors=here) as cluster:
         from backend.cluster.pool import Share, choose_there, gpus_there, ray_workers
         from backend.cluster.worker import make_doer, without_secrets
 
-        share = Share(processors, float(gpus_there()) if args.gpus_per_worker is None else args.gpus_per_worker)
+        share = Share(float(processors), float(gpus_there()) if args.gpus_per_worker is None else args.gpus_per_worker)
         plain = without_secrets(settings)
         found = choose_there(plain, share, cancelled)
         if found is None:
