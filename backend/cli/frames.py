@@ -19,7 +19,7 @@ from backend.cli.interrupts import Interrupts
 from backend.cli.options import add_settings, frame_rate, settings_from, to_float
 from backend.cli.progress import advance
 from backend.cli.studio import project_number, studio_client
-from backend.errors import LabelStudioError, SettingsError
+from backend.errors import KeytrackError, LabelStudioError, SettingsError
 from backend.export.cut import IMAGES, MANIFEST, TASK, Cut, CutOptions, cut, plain_stem
 from backend.export.results import replace_text
 from backend.labelstudio.cut_video import FRAMES_KEY
@@ -118,12 +118,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Place:
-    """Where tasks go: a project, made when the first of them is ready where it is a new one, or nowhere."""
+    """Where tasks go: a project, made when the first of them is ready where it is a new one, or nowhere. ``served`` is
+    the directory that Label Studio serves the frames from, where they are not uploaded."""
 
     def __init__(
-        self, files: LocalFiles, key: str, project: FramesProject | None, make: Callable[[], FramesProject] | None
+        self,
+        files: LocalFiles,
+        served: Path | None,
+        key: str,
+        project: FramesProject | None,
+        make: Callable[[], FramesProject] | None,
     ) -> None:
         self.files = files
+        self.served = served
         self.key = key
         self._project = project
         self._make = make
@@ -133,12 +140,24 @@ class _Place:
         """Whether tasks are imported at all."""
         return self._project is not None or self._make is not None
 
-    def project(self) -> FramesProject | None:
-        """The project, made now where it has to be."""
+    def project(self, found: Cut) -> FramesProject | None:
+        """The project, made now where it has to be; none is left behind that could not have the frames."""
         if self._project is None and self._make is not None:
-            self._project = self._make()
-            print(f"project {self._project.id}: {self._project.url}")
+            made = self._make()
+            try:
+                self.serve(made, found)
+            except KeytrackError:
+                made.delete()
+                raise
+            self._project = made
+            print(f"project {made.id}: {made.url}")
         return self._project
+
+    def serve(self, project: FramesProject, found: Cut) -> None:
+        """Have Label Studio serve the frames, where they are not uploaded."""
+        if self.served is not None:
+            self.files.serve(project.client, project.id, self.served)
+            self.files.check(project.client, found.files[0])
 
     def again(self) -> str:
         """What leads on from here."""
@@ -152,14 +171,15 @@ def _place(args: argparse.Namespace, settings: Settings, stack: ExitStack) -> _P
     parent = args.out.absolute().parent
     files = args.local_files or LocalFiles(parent, PurePosixPath(parent.as_posix()))
     files.place(args.out)  # refuses what cannot be served
+    served = None if args.local_files is None else args.out
     if args.project is None and args.create_project is None:
-        return _Place(files, parse_picture_config(_config(args)).frames_key, None, None)
+        return _Place(files, served, parse_picture_config(_config(args)).frames_key, None, None)
     client = stack.enter_context(studio_client(settings))
     if args.project is not None:
         if args.label_config is not None:
             raise SettingsError("--label-config: a project has its own; leave it out")
         project = FramesProject.open(client, args.project)
-        return _Place(files, project.key, project, None)
+        return _Place(files, served, project.key, project, None)
     config = _config(args)
     key = parse_picture_config(config).frames_key
     taken = title_taken(client, args.create_project)
@@ -168,7 +188,7 @@ def _place(args: argparse.Namespace, settings: Settings, stack: ExitStack) -> _P
             f"--create-project {args.create_project!r}: project {taken} has this title; give --project {taken} to "
             "import into it, or another title"
         )
-    return _Place(files, key, None, partial(FramesProject.create, client, args.create_project, config))
+    return _Place(files, served, key, None, partial(FramesProject.create, client, args.create_project, config))
 
 
 def _handle(args: argparse.Namespace, path: Path, target: Path, place: _Place, cancelled: Callable[[], bool]) -> bool:
@@ -193,22 +213,19 @@ def _handle(args: argparse.Namespace, path: Path, target: Path, place: _Place, c
     tasks = [{"data": found.video.task_data(place.key, addresses)}]
     replace_text(target / TASK, json.dumps(tasks, indent=1) + "\n")
     print(_describe(found, count))
-    project = place.project()
-    return project is None or _import(args, project, found, place.files, cancelled)
+    project = place.project(found)
+    return project is None or _import(place, project, found, cancelled)
 
 
-def _import(
-    args: argparse.Namespace, project: FramesProject, found: Cut, files: LocalFiles, cancelled: Callable[[], bool]
-) -> bool:
+def _import(place: _Place, project: FramesProject, found: Cut, cancelled: Callable[[], bool]) -> bool:
     """Make the task, unless it is there; False where it was cancelled."""
     task = project.find(found.video)
     if task is not None:
         print(f"  task {task} has these frames already: {project.task_url(task)}")
         return True
-    if args.local_files is not None:
-        files.serve(project.client, project.id, args.out)
-        files.check(project.client, found.files[0])
-        task = project.add(found.video, [files.address(file) for file in found.files])
+    if place.served is not None:
+        place.serve(project, found)
+        task = project.add(found.video, [place.files.address(file) for file in found.files])
     else:
         with (
             Uploads(project.client, project.id) as uploads,

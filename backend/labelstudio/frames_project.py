@@ -72,6 +72,14 @@ class FramesProject:
         made = client.post("/api/projects", {"title": title, "label_config": label_config})
         return cls(client, parse(_Number, made, "the new project").id, key)
 
+    def delete(self) -> None:
+        """Delete it, with all that it has.
+
+        Raises:
+            LabelStudioError: Label Studio refused, or cannot be reached.
+        """
+        self.client.delete(f"/api/projects/{self.id}")
+
     @property
     def url(self) -> str:
         """Where people see it."""

@@ -153,6 +153,19 @@ def test_no_project_is_made_for_a_video_that_cannot_be_read(studio, tmp_path, ca
     assert studio.title == "A project"
 
 
+def test_a_new_project_that_could_not_have_the_frames_is_not_left_behind(clip, studio, tmp_path, capsys):
+    out = tmp_path / "served" / "cuts"
+    to = ["--create-project", "Street", "--local-files", tmp_path, *studio.arguments]
+    assert frames(clip, "--out", out, *to) == 2
+    said = capsys.readouterr()
+    assert "does not serve files" in said.err and "project 3" not in said.out
+    assert (studio.deleted, studio.tasks) == ([PROJECT], [])
+    for file in out.rglob("*.jpg"):
+        studio.served[file.relative_to(tmp_path).as_posix()] = file.read_bytes()
+    assert frames(clip, "--out", out, "--create-project", "Avenue", *to[2:]) == 0
+    assert (studio.deleted, len(studio.tasks)) == ([PROJECT], 1)
+
+
 def test_a_project_for_something_else_is_refused_before_anything_is_cut(clip, studio, tmp_path, capsys):
     studio.label_config = '<View><Video name="v" value="$video"/></View>'
     assert frames(clip, "--out", tmp_path / "cuts", "--project", PROJECT, *studio.arguments) == 2

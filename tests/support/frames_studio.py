@@ -32,6 +32,7 @@ class FramesStudio:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     storages: list[dict[str, Any]] = field(default_factory=list)
     refuses: dict[str, int] = field(default_factory=dict)
+    deleted: list[int] = field(default_factory=list)
     served: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -43,6 +44,8 @@ class FramesStudio:
         return ["--label-studio-url", self.url, "--label-studio-token", TOKEN]
 
     def _project(self, asked: Asked) -> Any:
+        if asked.method == "DELETE":
+            self.deleted.append(PROJECT)
         return {"id": PROJECT, "label_config": self.label_config}
 
     def _projects(self, asked: Asked) -> Any:
