@@ -20,6 +20,10 @@ AddressCheck = Callable[[str, int, str], None]
 
 _PORTS = {"http": 80, "https": 443}
 
+# Where clouds keep credentials beside the link-local networks.
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 def origin(url: str) -> Origin:
     """Scheme, lower-case host and port of an http(s) address.
@@ -91,9 +95,9 @@ class HostRules:
         """
         if self._is_configured(host.lower(), port):
             return
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        if ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
+        ip = _plain(ipaddress.ip_address(address.partition("%")[0]))
+        special = ip.is_link_local or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback)
+        if special or ip in _METADATA:
             raise MediaError(
                 f"{host} resolves to {ip}, a reserved network address; "
                 "if it is right, name the host in KEYTRACK_ALLOWED_HOSTS"
@@ -104,6 +108,15 @@ class HostRules:
             return True
         name = f"[{host}]" if ":" in host else host
         return name in self._allowed or f"{name}:{port}" in self._allowed
+
+
+def _plain(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that an IPv6 one stands for; any other as it is."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
 
 
 class GuardedAdapter(HTTPAdapter):

@@ -17,6 +17,7 @@ from backend.prelabel.given import GivenPrompts
 from backend.service.timeline import Timeline
 from backend.tracks import BoolArray, Box, Point, Prompt
 from backend.video.frames import Frames
+from backend.video.images import FORMATS
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def read_mask(path: Path, value: int | None, width: int, height: int, image: byt
         PromptError: no such file, no image, another size than the video, a value asked of colours, nothing inside.
     """
     try:
-        with Image.open(path if image is None else io.BytesIO(image)) as opened:
+        with Image.open(path if image is None else io.BytesIO(image), formats=FORMATS) as opened:
             if opened.size != (width, height):
                 raise PromptError(
                     f"mask {path} is {opened.width} x {opened.height} pixels, the video {width} x {height}; "

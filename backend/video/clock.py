@@ -22,7 +22,8 @@ _TIME_STEP = 0.002
 _TOLERANCE = 0.5e-6
 # Containers round timestamps, to a millisecond at worst.
 _ROUNDING = 0.0015
-_MAX_FRAMES = 50_000_000
+# A day at 50 frames per second; each takes some memory here and more where tracks are drawn.
+_MAX_FRAMES = 5_000_000
 
 
 class FrameClock:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from backend.errors import FrameOutOfRange, VideoError
 from backend.tracks import ImageArray
 from backend.video.frames import check_index, file_state, in_order
 from backend.video.source import MAX_PIXELS, MAX_SIDE
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""The kinds of images that are read, by Pillow's names. It knows more, and has other programs read some of them."""
 
 
 class ImageSequence:
@@ -123,11 +126,13 @@ def read_image(path: Path) -> ImageArray:
         VideoError: it cannot be read, or is too large.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             # The size stands in the header: nothing is allocated for an absurd one.
             if max(image.size) > MAX_SIDE or image.size[0] * image.size[1] > MAX_PIXELS:
                 raise VideoError(f"{path} is {image.size[0]} x {image.size[1]} pixels; that is too large")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except UnidentifiedImageError:
+        raise VideoError(f"{path} cannot be read as an image (it is none of {', '.join(FORMATS)})") from None
     # Pillow has a SyntaxError for a PNG whose chunks are damaged.
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise VideoError(f"{path} cannot be read as an image ({error})") from error

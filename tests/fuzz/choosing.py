@@ -113,6 +113,27 @@ class Choices:
             text = text[:first] + put + text[last if self.below(2) else first :]
         return text
 
+    def damaged_bytes(self, valid: bytes) -> bytes:
+        """A copy of a file that is cut off, or in which some bytes are others, gone, or there twice."""
+        data = bytearray(valid)
+        for _ in range(self.below(9)):
+            first = self.below(1 << 16) % max(len(data), 1)
+            last = first + 1 + self.below(16)
+            action = self.below(5)
+            if action == 0:
+                del data[first:]
+            elif action == 1:
+                del data[first:last]
+            elif action == 2:
+                data[first:first] = data[first:last]
+            elif action == 3:
+                data[first:last] = self.one_of((b"\0", b"\xff", b"\x7f", b"\x80")) * (last - first)
+            else:
+                taken = self.rest[: last - first]
+                self._used += len(taken)
+                data[first : first + len(taken)] = taken
+        return bytes(data)
+
 
 def _places(value: Any) -> Any:
     """Where a value is held: the holder, and the key or the position in it."""

@@ -33,7 +33,11 @@ from backend.service.payloads import PredictRequest, SetupRequest, WebhookReques
 from backend.service.payloads import parse_tasks as parse_predicted
 from backend.service.video_payloads import PredictRequest as VideoPredict
 from backend.service.video_payloads import PrewarmRequest, TrackRequest, check, read_marks
+from backend.tracks import ImageArray
 from backend.video.clock import FrameClock
+from backend.video.images import read_image
+from backend.video.reader import VideoReader
+from fuzz import files
 from fuzz.choosing import Choices
 from support.service import CONFIG, HEIGHT, WIDTH, choice, keyframe, press, region, task
 
@@ -227,7 +231,7 @@ def detection_files(choices: Choices) -> None:
 
     def read(path: Path) -> None:
         found = open_detections(path)
-        found.detections(_Video(), choices.one_of((None, "", "x")))  # type: ignore[arg-type]
+        found.detections(_Video(), choices.one_of((None, *found.names)))  # type: ignore[arg-type]
 
     if choices.below(2):
         rows = "1,-1,10,20,30,40,0.9\n2,-1,1.5,2,3,4,1,-1,-1,-1\n"
@@ -237,12 +241,36 @@ def detection_files(choices: Choices) -> None:
         _with_file(_json(choices.damaged(valid)), read)
 
 
+def images(choices: Choices) -> None:
+    """Image files."""
+    content = choices.damaged_bytes(files.image(choices.one_of(files.IMAGES)))
+    _with_file(content, lambda path: _is_image(read_image(path)))
+
+
+def videos(choices: Choices) -> None:
+    """Video files, frame by frame, there and back."""
+    content = choices.damaged_bytes(files.video(choices.one_of(sorted(files.VIDEOS))))
+
+    def read(path: Path) -> None:
+        with VideoReader(path, cache_bytes=1 << 16) as video:
+            for index in (*range(min(len(video), 20)), *range(min(len(video), 20) - 1, -1, -3)):
+                _is_image(video.frame(index))
+            assert (np.diff(video.timestamps) >= 0).all()
+            FrameClock(video.timestamps, video.duration, choices.one_of((None, 10.0, 1000.0)))
+
+    _with_file(content, read)
+
+
+def _is_image(image: ImageArray) -> None:
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
 TARGETS: MappingProxyType[str, Callable[[Choices], None]] = MappingProxyType(
     {
         target.__name__: target
         for target in (
             *(regions, results, marks, strokes, brush, tasks, bodies, contexts, configs, cuts),
-            *(prompt_files, detection_files),
+            *(prompt_files, detection_files, images, videos),
         )
     }
 )

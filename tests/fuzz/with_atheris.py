@@ -7,6 +7,7 @@ All after the target's name is libFuzzer's; what fails is left in a file, which 
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"name one of: {', '.join(TARGETS)}")
     name = sys.argv.pop(1)
+    logging.disable()
     atheris.Setup(sys.argv, lambda data: run(name, data))
     atheris.Fuzz()
 

@@ -1,10 +1,12 @@
 """Media from everywhere a task may name, and from nowhere it may not."""
 
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -207,6 +209,47 @@ def test_another_host_is_not_asked(studio, elsewhere, library, allowed):
     assert elsewhere.asked == []
 
 
+ELSEWHERE = [
+    "http://127.0.0.1:{port}",
+    "http://127.1:{port}",
+    "http://2130706433:{port}",
+    "http://0x7f000001:{port}",
+    "http://0177.0.0.1:{port}",
+    "http://0:{port}",
+    "http://[::1]:{port}",
+    "http://[::ffff:127.0.0.1]:{port}",
+    "http://[::ffff:7f00:1]:{port}",
+    "http://localhost:{port}",
+    "http://LOCALHOST.:{port}",
+    "http://media.example.com.127.0.0.1.nip.io:{port}",
+    "http://media.example.com\\.evil:{port}",
+    "http://media.example.com:80\\@127.0.0.1:{port}",
+    "http://media.example.com@127.0.0.1:{port}",
+    "http://127.0.0.1:{port}#@media.example.com",
+    "http://127.0.0.1:{port}?@media.example.com",
+    "http://media.example.com%00.127.0.0.1:{port}",
+    "http://\uff11\uff12\uff17.0.0.1:{port}",
+]
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+@pytest.mark.parametrize("way", ["value", "redirect"])
+def test_no_way_to_write_an_address_leads_to_a_host_that_nobody_named(studio, elsewhere, library, address, way):
+    url = address.format(port=elsewhere.url.rpartition(":")[2]) + "/clip.mp4"
+    studio.routes[UPLOAD] = Answer(302, b"", {"Location": quote(url, safe=":/?#[]@!$&'()*+,;=%\\")})
+    media = library(label_studio_url=studio.url, token=TOKEN, allowed_hosts=("media.example.com",))
+    with pytest.raises(MediaError, match=r"no host that media may come from|user name|not an address|names no host"):
+        media.resolve(url if way == "value" else UPLOAD)
+    assert elsewhere.asked == []
+
+
+def test_what_is_no_plain_file_is_not_read(library, tmp_path):
+    """A pipe would be waited for."""
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(MediaError, match="no such file"):
+        library(media_root=tmp_path).resolve("clip.mp4")
+
+
 def test_a_redirect_to_an_allowed_host_is_followed_without_the_token(studio, elsewhere, library):
     studio.routes[UPLOAD] = Answer(303, b"", {"Location": elsewhere.url + "/clip.mp4?X-Amz-Signature=s"})
     host = elsewhere.url.removeprefix("http://")
@@ -262,6 +305,13 @@ def test_a_value_that_is_no_place_for_a_video(library, value, message):
         ("studio.reported", "169.254.169.254", True),
         ("studio.reported", "fe80::1%eth0", True),
         ("studio.reported", "::ffff:169.254.169.254", True),
+        ("studio.reported", "64:ff9b::a9fe:a9fe", True),
+        ("studio.reported", "2002:a9fe:a9fe::1", True),
+        ("studio.reported", "100.100.100.200", True),
+        ("studio.reported", "::ffff:168.63.129.16", True),
+        ("studio.reported", "fd00:ec2::254", True),
+        ("studio.reported", "64:ff9b::5db8:d822", False),
+        ("studio.reported", "fd00::7", False),
         ("studio.reported", "0.0.0.0", True),
         ("studio.reported", "224.0.0.1", True),
         ("studio.reported", "127.0.0.1", False),
