@@ -48,8 +48,9 @@ def initial_masks(
     """The mask ``bool (H, W)`` of each prompt, and the confidence in it.
 
     A mask that was given is taken as it is, with confidence 1. Of the segmenter's mask of a box and the one recalled
-    there it is the one that the box fits better: the segmenter sees the box for the first time, and memory knows which
-    parts belong to the object.
+    there it is the one that the box fits better, as far as each is confident: the segmenter sees the box for the first
+    time, and memory knows which parts belong to the object. Where memory knows little, its scraps lie all over the box
+    and fit it well.
 
     Raises:
         PromptError: nothing can be segmented where an object was marked.
@@ -62,7 +63,7 @@ def initial_masks(
         mask, score, _ = segment(segmenter, encoding, prompt)
         found[name] = mask, score
         known = recalled.get(name)
-        if known is not None and fit(known.mask, prompt) > fit(found[name][0], prompt):
+        if known is not None and known.score * fit(known.mask, prompt) > score * fit(mask, prompt):
             found[name] = known.mask, known.score
     return found
 

@@ -6,7 +6,7 @@ import torch
 
 from backend.errors import PromptError
 from backend.segmentation.segmenter import Encoding, Segmentation, Segmenter
-from backend.tracking.initial import initial_masks
+from backend.tracking.initial import Recalled, initial_masks
 from backend.tracks import BoolArray, Box, Point, Prompt
 from support.clips import moving_boxes_scene
 from support.fake_rooms import HEIGHT, WIDTH, FakeSegmenter, encoding_of
@@ -53,6 +53,22 @@ def test_a_given_mask_is_taken_as_it_is() -> None:
     found, score = initial_masks(segmenter.as_segmenter, frame(), {"a": Prompt("a", 0, box=BOX, mask=mask)})["a"]
     assert found is mask
     assert score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("recalled", "score", "expected"),
+    [
+        (WHOLE, 0.9, WHOLE),  # it fits the box, the segmenter's is a part
+        (WHOLE, 0.4, PART),  # it fits, as scraps all over the box do
+        (TINY, 1.0, PART),  # sure, but it does not fit
+    ],
+)
+def test_what_memory_knows_of_a_box_counts_where_it_fits_and_is_sure(recalled, score, expected) -> None:
+    segmenter = Choice([(PART, 0.9)] * 3, (PART, 0.9)).as_segmenter
+    known = {"a": Recalled(box_mask(recalled), score)}
+    found, confidence = initial_masks(segmenter, frame(), {"a": Prompt("a", 0, box=BOX)}, known)["a"]
+    assert np.array_equal(found, box_mask(expected))
+    assert confidence == pytest.approx(score if expected == recalled else 0.9)
 
 
 def test_every_prompt_has_its_own() -> None:
