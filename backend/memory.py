@@ -32,9 +32,9 @@ def peak_bytes() -> int:
 
 def device_bytes(device: str) -> tuple[int, int] | None:
     """What torch holds of a CUDA device's memory for this process, and all that the device has; None for other devices,
-    and as long as nobody has loaded torch."""
+    and as long as this process does not use it: its models may be on another machine."""
     torch = sys.modules.get("torch")
-    if torch is None or not device.startswith("cuda"):
+    if torch is None or not device.startswith("cuda") or not torch.cuda.is_initialized():
         return None
     return torch.cuda.memory_reserved(device), torch.cuda.get_device_properties(device).total_memory
 

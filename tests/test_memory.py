@@ -33,13 +33,16 @@ def test_without_linux_s_files_the_system_is_asked(monkeypatch: pytest.MonkeyPat
     assert memory.resident_bytes() == memory.peak_bytes()
 
 
-def test_a_device_s_memory_is_told_once_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_s_memory_is_told_once_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert memory.device_bytes("cuda") is None
     cuda = SimpleNamespace(
+        is_initialized=lambda: True,
         memory_reserved=lambda device: {"cuda:1": 300}[device],
         get_device_properties=lambda device: SimpleNamespace(total_memory={"cuda:1": 800}[device]),
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     assert memory.device_bytes("cuda:1") == (300, 800)
     assert memory.device_bytes("cpu") is None
+    cuda.is_initialized = lambda: False  # the models are elsewhere
+    assert memory.device_bytes("cuda:1") is None

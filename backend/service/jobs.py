@@ -277,7 +277,7 @@ class Jobs:
                     return
                 self._workers.take(worker, job)
                 job.status = "running"
-                if not job.idle and not job.stopping:
+                if not job.stopping and (job.waiters or not job.idle):
                     self._turns.step(job.ticket)
             lost = self._step(job)
             with self._changed:
