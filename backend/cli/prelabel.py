@@ -21,7 +21,7 @@ from backend.cli.worker_bars import WorkerBars
 from backend.cli.workers import add_worker_options, check_worker_options
 from backend.prelabel.jobs import Manner
 from backend.prelabel.pieces import DEFAULT_PIECES, PieceRules
-from backend.prelabel.report import Report
+from backend.prelabel.report import PAGE, Report
 from backend.prelabel.report_records import About
 from backend.prelabel.run import Outcome
 from backend.prelabel.run import run as run_all
@@ -132,6 +132,8 @@ def run(args: argparse.Namespace) -> int:
     print(outcome)
     for failure in outcome.failures:
         print(f"failed: {failure.name}: {failure.reason}")
+    if args.report is not None:
+        print(f"report: {args.report / PAGE}")
     if interrupted:
         kept = "posted" if args.project is not None else "written"
         print(f"interrupted; what was {kept} stays, and the same command goes on with the others")

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from backend.errors import OutputError
 from backend.export.results import replace_text
+from backend.labelstudio.media_folder import media_parts
 from backend.prelabel.report_page import Standing, page
 from backend.prelabel.report_records import About, Picture, Record, RecordFile, State
 from backend.prelabel.summary import Summary
@@ -84,7 +85,7 @@ class Report:
 
         Args:
             name: by which the run knows it.
-            video: its file's name.
+            video: its file, or its address, of which nothing but the file's name is kept: it may hold a key.
             summary: what came of it; its thumbnails are written at once.
             link: to the task in Label Studio.
         """
@@ -130,7 +131,7 @@ class Report:
         if not link.startswith(("http://", "https://")):
             link = ""
         with self._trouble():
-            self._records.add(Record(_text(name), _text(video), state, self._run, elapsed, link=link, **further))
+            self._records.add(Record(_text(name), _file_name(video), state, self._run, elapsed, link=link, **further))
             if self._clock() >= self._due:
                 self._write(ended=False)
 
@@ -166,6 +167,10 @@ class Report:
             if not self._troubled:
                 logger.warning("the report is not complete: %s", error)
             self._troubled = True
+
+
+def _file_name(video: str) -> str:
+    return _text(next(reversed(media_parts(video)), ""))
 
 
 def _text(name: str) -> str:

@@ -41,7 +41,7 @@ class Row:
 
     @property
     def title(self) -> str:
-        """What it is called in Label Studio's terms or, without it, by the run."""
+        """What it is called."""
         return _title(self.record)
 
     @property

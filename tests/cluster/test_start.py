@@ -40,6 +40,11 @@ def test_one_of_this_machines_own_has_our_code_and_is_reached_by_it_alone():
     assert "_ray_pkg_" in path
 
 
+def test_a_token_that_is_not_there_is_asked_for(tmp_path):
+    what, reason = started("127.0.0.1:1", RAY_AUTH_MODE="token", HOME=str(tmp_path))[::2]
+    assert what == "ClusterError" and "no authentication token was found" in reason
+
+
 def test_a_clients_address_is_refused():
     with pytest.raises(SettingsError, match="such as head:6379"), connected("ray://head:10001"):
         pass

@@ -109,6 +109,25 @@ def test_the_most_doubtful_come_first(tmp_path):
     assert "empty.mp4 2 nothing found" in page.text
 
 
+@pytest.mark.parametrize(
+    "video",
+    [
+        "street.mp4",
+        "/videos/a/street.mp4",
+        "/data/upload/3/street.mp4",
+        "/data/local-files/?d=a/street.mp4",
+        "https://a.b/street.mp4?key=secret",
+    ],
+)
+def test_a_video_is_called_as_its_file(tmp_path, video):
+    with make(tmp_path) as report:
+        report.tracked("task 7", video, summary())
+    page = read(tmp_path)
+    assert "street.mp4 task 7 0.25" in page.text
+    assert page.values("tbody", "data-name") == ["street.mp4"]
+    assert not any(b"secret" in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
 def test_names_are_text_and_nothing_else(tmp_path):
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     with make(tmp_path, about=About(evil, evil)) as report:
