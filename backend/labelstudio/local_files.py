@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from backend.errors import LabelStudioError, SettingsError
+from backend.errors import LabelStudioError, MediaError, SettingsError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.payload import Incoming, parse
 
@@ -61,7 +61,7 @@ class LocalFiles:
             LabelStudioError: Label Studio refuses the storage, or cannot be reached.
         """
         wanted = self.place(directory)
-        found = client.get("/api/storages/localfiles", project=project)
+        found = client.items("/api/storages/localfiles", project=project)
         paths = [PurePosixPath(parse(_Storage, item, "a storage").path) for item in found]
         if any(wanted.is_relative_to(path) for path in paths):
             return
@@ -82,13 +82,18 @@ class LocalFiles:
 
         Raises:
             LabelStudioError: it does not; the message says what has to be set up.
+            MediaError: the file cannot be read here.
         """
         address = self.address(path)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise MediaError(f"{path} cannot be read ({error.strerror})") from error
         try:
             served = client.read(address)
         except LabelStudioError as error:
             raise LabelStudioError(f"{self._hint(self.there)} ({error})") from error
-        if served != path.read_bytes():
+        if served != content:
             raise LabelStudioError(
                 f"Label Studio serves another file at {address} than {path}: is {self.there} its directory for "
                 f"{self.here}?"

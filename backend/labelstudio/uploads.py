@@ -96,7 +96,7 @@ class Uploads:
         reply = self._client.call("POST", f"{place}/import", files=files, params={"commit_to_project": "false"})
         ids = parse(_Answer, reply, "the answer to an upload").file_upload_ids
         self._ids += ids
-        found = self._client.get(f"{place}/file-uploads", ids=str(ids))
+        found = self._client.items(f"{place}/file-uploads", ids=str(ids))
         known = {item.id: item for item in (parse(_Upload, item, "an upload") for item in found)}
         if len(ids) != len(paths) or known.keys() != set(ids):
             raise LabelStudioError(

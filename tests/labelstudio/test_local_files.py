@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from backend.errors import LabelStudioError, SettingsError
+from backend.errors import LabelStudioError, MediaError, SettingsError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.local_files import LocalFiles
 from support.frames_studio import PROJECT, TOKEN, frames_studio
@@ -71,3 +71,20 @@ def test_that_a_file_is_served_is_looked_at(studio, client, files, tmp_path):
         files.check(client, path)
     studio.served["cuts/a b.jpg"] = b"picture"
     files.check(client, path)
+
+
+def test_a_file_that_is_gone_is_told(client, files, tmp_path):
+    with pytest.raises(MediaError, match=r"gone\.jpg cannot be read \(No such file"):
+        files.check(client, tmp_path / "cuts" / "gone.jpg")
+
+
+def test_storages_come_in_pages_too_and_what_is_no_list_is_told(studio, client, files, tmp_path):
+    pages = [{"results": [{"path": f"/label-studio/files/{name}"}], "next": None} for name in ("other", "cuts")]
+    pages[0]["next"] = f"{studio.url}/api/storages/localfiles?page=2&project={PROJECT}"
+    storages = "/api/storages/localfiles"
+    studio.site.routes[storages] = studio._json("", lambda asked: pages["page=2" in asked.path])
+    files.serve(client, PROJECT, tmp_path / "cuts")  # the second page has it
+    assert [asked.method for asked in studio.site.requests(storages)] == ["GET", "GET"]
+    studio.site.routes[storages] = studio._json("", lambda asked: None)
+    with pytest.raises(LabelStudioError, match="the answer is no list"):
+        files.serve(client, PROJECT, tmp_path / "cuts")

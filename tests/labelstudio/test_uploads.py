@@ -89,3 +89,9 @@ def test_a_file_that_got_lost_is_noticed(studio, client, files):
     }
     with pytest.raises(LabelStudioError, match="of 5 files that were uploaded Label Studio has 1"):
         Uploads(client, PROJECT).add(files)
+
+
+def test_where_label_studio_tells_no_uploads_it_is_said(studio, client, files):
+    studio.site.routes |= {f"/api/projects/{PROJECT}/file-uploads": studio._json("", lambda asked: None)}
+    with pytest.raises(LabelStudioError, match="the answer is no list"):
+        Uploads(client, PROJECT).add(files)
