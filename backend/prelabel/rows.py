@@ -200,8 +200,9 @@ class _Line:
         file = open_detections(self._beside(row.detections or ""), images)
         labels = defaults.config.labels
         found = FromFile(file, label=label or defaults.label, labels=labels, rules=defaults.rules)
-        found.meet(row.video, asked_for=True)
-        found.check(chosen=True)
+        if len(file.names) < 2:  # of several the one that is called as the video is; the others are other rows'
+            found.meet(row.video, asked_for=True)
+            found.check(chosen=True)
         return found.plan(row.video)
 
     def _requests(self, prompts: Sequence[PromptRecord] | str, label: str | None) -> Iterator[PromptRequest]:

@@ -137,6 +137,23 @@ def test_a_manifest(clips, tracker, capsys):
     assert len(tracker.calls) == 6
 
 
+def test_rows_that_share_a_file_of_detections(clips, tracker, capsys):
+    images = [{"id": 10 * index + 2, "file_name": f"{name}/2.jpg"} for index, name in enumerate("abc")]
+    boxes = [
+        {"id": one["id"], "image_id": one["id"], "category_id": 1, "bbox": [40, 30, 32, 24], "score": 0.9}
+        for one in images[:2]
+    ]
+    whole = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "Car"}]}
+    (clips / "found.json").write_text(json.dumps(whole))
+    shared = {"detections": "clips/found.json"}
+    rows = [{"video": "clips/a.mp4"} | shared, {"video": "clips/b.MP4"} | shared]
+    none = {"video": "clips/a.mp4", "name": "d", "detections": "clips/none.json"}
+    assert start(clips, "--manifest", manifest(clips, *rows, none)) == 1
+    assert sorted(written(clips)) == ["a.mp4.json", "b.MP4.json"]
+    assert [len(call.detections) for call in tracker.calls] == [1, 1]
+    assert "failed: d: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -7,12 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 
-from support.fake_studio import FakeStudio, fake_studio
+from backend.cluster.worker import make_doer, without_secrets
+from backend.settings import load_settings
+from support.choices import LITE
+from support.fake_studio import TOKEN, FakeStudio, fake_studio
 from support.ray_cluster import Silent, drive, ray_cluster
 from support.service import CONFIG, clip, keyframe, region, task
 
@@ -103,6 +108,7 @@ def test_it_comes_to_what_one_process_comes_to_and_a_job_that_kills_its_workers_
     progress = Silent()
     outcome = drive(cluster.address, project.studio.url, CONFIG, project.directory, progress=progress)
     assert str(outcome) == "6 tasks: 5 tracked, 0 left, 1 failed"
+    assert list(project.signs.glob("token-*")) == [project.signs / f"token-{TOKEN}"]
     (failure,) = outcome.failures
     assert failure.name == "task 2" and failure.reason.startswith("its worker died 3 times: ")
     assert len(project.begun(2)) == 3
@@ -113,6 +119,14 @@ def test_it_comes_to_what_one_process_comes_to_and_a_job_that_kills_its_workers_
         "6 tasks: 1 tracked, 5 left, 0 failed"
     )
     assert project.shown == alone
+
+
+def test_workers_are_made_without_secrets(tmp_path):
+    secrets = {name: f"secret {name}" for name in ("label_studio_token", "password", "webhook_secret")}
+    settings = load_settings(data_dir=tmp_path, username="anna", label_studio_url="http://localhost:8080", **secrets)
+    pickled = cloudpickle.dumps(partial(make_doer, without_secrets(settings), LITE))
+    assert not any(secret.encode() in pickled for secret in secrets.values())
+    assert b"anna" in pickled
 
 
 def test_a_node_that_is_killed_half_way(cluster, project, alone):

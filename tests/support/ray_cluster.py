@@ -42,6 +42,8 @@ class MakeFake:
     signs: Path
 
     def __call__(self, name: str, token: SecretStr | None) -> Doer:
+        if token is not None:
+            (self.signs / f"token-{token.get_secret_value()}").touch()
         return Doer(lambda: _Signed(self.signs), self._fetch, name)
 
     def _fetch(self, video: str) -> Path:
@@ -103,7 +105,10 @@ def drive(address: str | None, url: str, config: str, directory: Path, *, progre
         if address is None:
             run(tasks, InProcess(make("here", None)), progress, outcome)
         else:
-            with connected(address), ray_workers(make, 2, Share(), rest=progress.rest) as workers:
+            with (
+                connected(address),
+                ray_workers(make, 2, Share(), token=SecretStr(TOKEN), rest=progress.rest) as workers,
+            ):
                 run(tasks, workers, progress, outcome)
     finally:
         store.close()
