@@ -13,8 +13,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -24,10 +24,10 @@ from torch import Tensor
 
 from backend.association.identity import Gallery, same, swapped
 from backend.propagation.propagator import FrameEncoding
-from backend.tracking.contacts import Contact, Pair, other_of, retold
+from backend.tracking.contacts import Contact, ContactRules, Pair, other_of, retold
 from backend.tracking.looks import Looks
+from backend.tracking.meetings import Meetings
 from backend.tracking.seek import Propose, Seeker
-from backend.tracking.swaps import generalised_iou
 from backend.tracks import BoolArray, Box, FrameResult, ImageArray, Mask, Observation, box_iou
 
 Encode = Callable[[int, ImageArray], Any]
@@ -51,30 +51,21 @@ class GuardRules:
     """When looks count, and what they decide.
 
     Attributes:
-        sure: the least score of a mask whose looks count.
-        near: objects touch where the gap between their boxes is less than this part of the smaller one's side.
-        swap: the probability from which two objects are taken to have been exchanged, and below one minus which they
-            are taken not to have been.
-        views: so many looks of either are taken at most before that is settled,
-        apart: so many seconds apart.
+        sure: the least score of a mask whose looks are learned.
+        contact: when objects touch, and what is enough to say who is who.
         again: below this probability what comes back is somebody else,
         anew: and below this one what is found first after a cut.
         crowded: of an object of which nothing is known yet, looks are learned where its box overlaps no other one's
             more than this (IoU), even if they touch.
         memory: seconds after which looks are forgotten; None: never.
-        patience: seconds after which nothing is settled any more.
     """
 
     sure: float = 0.5
-    near: float = 0.1
-    swap: float = 0.9
-    views: int = 3
-    apart: float = 0.12
+    contact: ContactRules = field(default_factory=ContactRules)
     again: float = 0.2
     anew: float = 0.2
     crowded: float = 0.1
     memory: float | None = None
-    patience: float = 10.0
 
 
 # Nobody has said of detected objects where they are: over a cut, something else may be taken for one. Their number
@@ -110,7 +101,8 @@ class Guard:
         self._absent: set[str] = set()
         self._cut: set[str] = set()  # not found since the last one
         self._seeker = None if propose is None else Seeker(propose, self._embed, looks.calibration)
-        self._contacts: dict[Pair, Contact] = {}
+        self._usual: dict[str, int] = {}  # pixels, when an object was seen alone last
+        self._meetings = Meetings(self._rules.contact, fps)
 
     @property
     def galleries(self) -> Mapping[str, Gallery]:
@@ -121,6 +113,7 @@ class Guard:
         """Another one that knows what objects look like so far, for another pass."""
         other = Guard(self._looks, self._encode, self._fps, self._propose, self._rules)
         other._galleries = {name: copy.copy(gallery) for name, gallery in self._galleries.items()}
+        other._usual = dict(self._usual)
         return other
 
     def teach(self, frame: int, image: ImageArray, masks: Mapping[str, BoolArray]) -> None:
@@ -130,11 +123,12 @@ class Guard:
         }
         for name, view in self._embed(frame, image, shown).items():
             self._gallery(name).add(frame / self._fps, view, lasting=True)
+            self._usual[name] = int(masks[name].sum())
 
     def given(self, names: Collection[str]) -> None:
         """A human has just shown where objects are: whatever was in doubt about them is not any more."""
         self.found(names)
-        self._drop(names)
+        self._meetings.drop(names)
 
     def found(self, names: Collection[str]) -> None:
         """Something else than the propagator has found objects: they are not away any more."""
@@ -144,7 +138,7 @@ class Guard:
     def gone(self, names: Collection[str]) -> None:
         """Objects are not to be seen from here on: whatever is found of them next has come back."""
         self._absent |= set(names)
-        self._drop(names)
+        self._meetings.drop(names)
 
     def cut(self) -> None:
         """Nothing is where it was: whatever is found next has come back."""
@@ -152,7 +146,7 @@ class Guard:
         self._cut |= self._galleries.keys()
         if self._seeker is not None:
             self._seeker.cut(self._galleries.keys())
-        self._contacts.clear()
+        self._meetings.clear()
 
     def watch(
         self,
@@ -183,8 +177,9 @@ class Guard:
         result = self._search(propagator, frame, image, encoding, result, others)
         seen = {one.object_id: one for one in result.observations}
         boxes = {name: box for name, one in seen.items() if (box := one.box) is not None}
-        touching = self._meet(frame, seen, boxes)
-        self._look(frame, image, seen, boxes, touching, seen if trusted is None else trusted)
+        known = {name for name, gallery in self._galleries.items() if len(gallery)}
+        self._meetings.see(frame, seen, boxes, known)
+        self._look(frame, image, seen, boxes, seen if trusted is None else trusted)
         return self._settle(propagator, frame, result)
 
     def _check_returns(self, propagator: Steered, frame: int, image: ImageArray, result: FrameResult) -> FrameResult:
@@ -244,60 +239,36 @@ class Guard:
             frame, tuple(found.get(one.object_id) or _without(one, taken) for one in result.observations)
         )
 
-    def _meet(self, frame: int, seen: Mapping[str, Observation], boxes: Mapping[str, Box]) -> set[str]:
-        """Note which objects touch, and what was found of those that did; returns those that touch another one."""
-        touching: set[str] = set()
-        for pair in combinations(sorted(seen), 2):
-            if all(name in boxes for name in pair) and self._near(boxes[pair[0]], boxes[pair[1]]):
-                touching.update(pair)
-                if all(len(self._galleries.get(name, ())) for name in pair):
-                    contact = self._contacts.setdefault(pair, Contact(self._rules.apart))
-                    contact.touch(frame, generalised_iou(boxes[pair[0]], boxes[pair[1]]))
-        for pair, contact in list(self._contacts.items()):
-            if all(name in seen for name in pair):
-                contact.told[frame] = {name: seen[name] for name in pair}
-            known = all(name in seen and len(self._gallery(name)) for name in pair)
-            if abs(frame - contact.frame) > self._rules.patience * self._fps or not known:
-                del self._contacts[pair]
-        return touching
-
-    def _near(self, one: Box, other: Box) -> bool:
-        gap = max(max(one[0], other[0]) - min(one[2], other[2]), max(one[1], other[1]) - min(one[3], other[3]))
-        side = min(one[2] - one[0], one[3] - one[1], other[2] - other[0], other[3] - other[1])
-        return gap < self._rules.near * side
-
     def _look(
         self,
         frame: int,
         image: ImageArray,
         seen: Mapping[str, Observation],
         boxes: Mapping[str, Box],
-        touching: Collection[str],
         trusted: Collection[str],
     ) -> None:
-        """Learn what objects look like that are alone: in a contact that is to be settled, or for later."""
+        """See what objects look like: in a contact that is to be settled, or, where they are alone, for later."""
         second = frame / self._fps
-        wanted = {}
-        for name, box in boxes.items():
-            mask = seen[name].mask
-            if mask is None or seen[name].score < self._rules.sure:
-                continue
-            if name in touching and (len(self._gallery(name)) or self._is_crowded(name, boxes)):
-                continue
-            mine = self._of(name)
-            due = (
-                any(contact.due(name, second, self._rules.views) for contact in mine)
-                if mine
-                else name in trusted and self._gallery(name).due(second)
-            )
-            if due:
-                wanted[name] = box, mask.array()
-        for name, view in self._embed(frame, image, wanted).items():
-            for contact in self._of(name):
-                contact.look(name, second, view)
-            if not self._of(name):
-                self._gallery(name).forget(second)
-                self._gallery(name).add(second, view)
+        masks = {name: mask for name in boxes if (mask := seen[name].mask) is not None}
+        areas = {name: mask.area for name, mask in masks.items() if seen[name].score >= self._rules.contact.sure}
+        asked = self._meetings.wanted(frame, areas, self._usual)
+        learned = {
+            name
+            for name in masks
+            if name in trusted
+            and seen[name].score >= self._rules.sure
+            and name not in self._meetings
+            and self._gallery(name).due(second)
+            and not (name in self._meetings.touching and (len(self._gallery(name)) or self._is_crowded(name, boxes)))
+        }
+        views = self._embed(
+            frame, image, {name: (boxes[name], masks[name].array()) for name in masks.keys() & (asked | learned)}
+        )
+        self._meetings.look(frame, {name: views[name] for name in asked}, areas, self._usual)
+        for name in learned:
+            self._gallery(name).forget(second)
+            self._gallery(name).add(second, views[name])
+            self._usual[name] = masks[name].area
 
     def _is_crowded(self, name: str, boxes: Mapping[str, Box]) -> bool:
         others = (box for other, box in boxes.items() if other != name)
@@ -306,27 +277,22 @@ class Guard:
     def _settle(self, propagator: Steered, frame: int, result: FrameResult) -> list[FrameResult]:
         """Exchange the tracks of objects that look like each other since they met, and doubt what cannot be told."""
         earlier: dict[int, FrameResult] = {}
-        for pair in list(self._contacts):
-            contact = self._contacts.get(pair)  # an exchange drops others of the same objects
-            if contact is None:
+        rules = self._rules.contact
+        for pair, contact in self._meetings:
+            verdict = contact.judge(frame, partial(self._swapped, pair))
+            if verdict is None:
                 continue
-            present = [name for name in pair if contact.told.get(frame, {}).get(name, _NOBODY).present]
-            if not present or any(name not in contact.after for name in present):
-                continue
-            probability = self._swapped(pair, {name: contact.after[name] for name in present})
-            undecided = 1 - self._rules.swap < probability < self._rules.swap
-            if undecided and any(len(contact.after[name]) < self._rules.views for name in present):
-                continue
-            if probability >= self._rules.swap:
-                propagator.exchange(*pair, contact.told.keys())
+            exchange = verdict.probability >= rules.swap
+            if exchange:
+                propagator.exchange(*pair, [at for at, _ in contact.told(verdict.since)])
                 self._absent = {other_of(pair, name) for name in self._absent}
-                self._drop(pair)
+                self._meetings.drop(pair)
             else:
-                del self._contacts[pair]
-                if probability < 0.5:
+                self._meetings.end(pair)
+                if verdict.probability < 0.5:
                     self._adopt(contact)
-            if probability > 1 - self._rules.swap:
-                for at, found in retold(pair, contact, probability, exchange=probability >= self._rules.swap):
+            if verdict.probability > 1 - rules.swap:
+                for at, found in retold(pair, contact, verdict, exchange=exchange):
                     base = result if at == frame else earlier.get(at, FrameResult(at, ()))
                     kept = [one for one in base.observations if one.object_id not in pair]
                     merged = FrameResult(at, tuple(sorted([*kept, *found], key=lambda one: one.object_id)))
@@ -352,12 +318,6 @@ class Guard:
             for second, view in zip(gallery.seconds, gallery.views, strict=True):
                 self._gallery(name).add(second, view)
 
-    def _of(self, name: str) -> list[Contact]:
-        return [contact for pair, contact in self._contacts.items() if name in pair]
-
-    def _drop(self, names: Collection[str]) -> None:
-        self._contacts = {pair: one for pair, one in self._contacts.items() if not set(pair) & set(names)}
-
     def _gallery(self, name: str) -> Gallery:
         return self._galleries.setdefault(name, Gallery(memory=self._rules.memory))
 
@@ -368,9 +328,6 @@ class Guard:
         boxes = torch.tensor([box for box, _ in shown.values()], dtype=torch.float32)
         found = self._looks.embedder.embed(self._encode(frame, image), boxes, [mask for _, mask in shown.values()])
         return dict(zip(shown, found, strict=True))
-
-
-_NOBODY = Observation("", 0, None, 0.0)
 
 
 def _without(one: Observation, taken: Sequence[BoolArray]) -> Observation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -125,6 +126,55 @@ def test_tracks_that_cross_and_stay_right_are_left_alone() -> None:
     assert run.propagator.log == []
     assert [run.places(frame) for frame in range(1, 11)] == [crossing(frame) for frame in range(1, 11)]
     assert all(one.score == 0.9 for found in run.found.values() for one in found.values())
+
+
+def beside(frame: int) -> dict[str, int | None]:
+    """They meet on frame 5, and stay side by side from there on."""
+    return crossing(frame) if frame < 5 else {"a": 55, "b": 45}
+
+
+@pytest.mark.parametrize(("after", "first"), [(5, 7), (12, 13)], ids=["where they meet", "later"])
+def test_tracks_that_swap_and_never_part_are_exchanged_while_they_touch(after: int, first: int) -> None:
+    run = Run(beside(0))
+    for frame in range(1, 21):
+        wrong = frame > after and not run.propagator.log
+        run.step(frame, beside(frame), swapped(beside(frame)) if wrong else None)
+    ((verb, one, other, *frames),) = run.propagator.log
+    assert (verb, one, other) == ("exchange", "a", "b")
+    # A look each fifth of a second; three of them. Nobody knows on which side of the frame between two looks it was.
+    assert frames == [*range(first, first + 5)]
+    assert [frame for frame in range(1, 21) if run.places(frame) != beside(frame)] == [*range(after + 1, first)]
+
+
+def test_those_that_stay_right_while_they_touch_are_left_alone() -> None:
+    run = Run(beside(0))
+    for frame in range(1, 21):
+        run.step(frame, beside(frame))
+    assert run.propagator.log == []
+    assert all(one.score == 0.9 for found in run.found.values() for one in found.values())
+
+
+def test_nothing_is_said_of_twins_that_touch() -> None:
+    run = Run(beside(0), a=(200, 40, 40), b=(210, 40, 40))
+    for frame in range(1, 21):
+        run.step(frame, beside(frame), swapped(beside(frame)) if frame > 5 else None)
+    assert run.propagator.log == []
+
+
+def test_of_one_of_which_little_shows_nothing_is_said_while_it_touches_another_one() -> None:
+    """It would be three looks at the other one."""
+    run = Run(beside(0))
+    for frame in range(1, 21):
+        there = swapped(beside(frame)) if frame > 5 else beside(frame)
+        found = result(frame, there)
+        if frame > 5:
+            sliver = square(45)
+            sliver[:, :53] = False
+            found = FrameResult(
+                frame, (replace(found.observations[0], mask=Mask.from_array(sliver)), found.observations[1])
+            )
+        run.guard.watch(run.propagator.as_propagator, frame, picture(beside(frame)), "encoded", found)
+    assert run.propagator.log == []
 
 
 def test_who_took_the_place_of_one_that_is_gone_is_called_by_its_name() -> None:

@@ -70,7 +70,7 @@ class Confused(FakePropagator):
         wrong = frame > CROSSING and not self.exchanged
         other = {"a": "b", "b": "a"} if wrong else {}
         lefts = {name: places(frame)[other.get(TRUE[name], TRUE[name])] or 0 for name in wanted}
-        score = 0.4 if frame in self.unsure else 0.9
+        score = 0.3 if frame in self.unsure else 0.9
         return {name: Propagation(square(left), score) for name, left in lefts.items()}
 
     def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
