@@ -10,7 +10,7 @@ from backend.tracks import Detection, FloatArray, FrameResult, Mask, Observation
 
 PORTION_SECONDS = 0.05
 """After which a portion is handed over, with one result at least."""
-PORTION_RESULTS = 16
+PORTION_RESULTS = 8
 """That a portion has at most: what a worker may be ahead by."""
 
 Method = Literal["track", "track_detections", "track_everything"]

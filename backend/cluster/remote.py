@@ -155,7 +155,7 @@ class RemoteTracker:
                 portion: Portion = self._wait(name, coming, cancelled)
                 done = portion.done
                 if not done:
-                    gone = stands.gone(portion.results[-1].frame) if stands is not None else []
+                    gone = stands.gone([one.frame for one in portion.results]) if stands is not None else []
                     coming = self._actor.pull.remote(name, gone)
                 if labels is not None:
                     for said in portion.said:
@@ -205,16 +205,17 @@ class _Stands:
     def told(self) -> Iterator[dict[int, dict[str, Observation]]]:
         """All there is, some frames at a time."""
         for start in self._frames[::TOLD_FRAMES]:
-            found = {frame: dict(self._standing.at(frame)) for frame in range(start, start + TOLD_FRAMES)}
+            frames = range(start, min(start + TOLD_FRAMES, self._frames.stop))
+            found = {frame: dict(self._standing.at(frame)) for frame in frames}
             some = {frame: there for frame, there in found.items() if there}
             self._names.update({frame: frozenset(there) for frame, there in some.items()})
             if some:
                 yield some
 
-    def gone(self, frame: int) -> list[str]:
-        """Those that were there on a frame, and are no more."""
-        names = self._names.get(frame, frozenset())
-        return sorted(names.difference(self._standing.at(frame))) if names else []
+    def gone(self, frames: Sequence[int]) -> list[str]:
+        """Those that were there on some frames, and are no more."""
+        known = {frame: self._names[frame] for frame in frames if frame in self._names}
+        return sorted({name for frame, names in known.items() for name in names.difference(self._standing.at(frame))})
 
 
 def _given(rules: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.cluster.calls import PORTION_RESULTS
 from backend.errors import PromptError, VideoError, WorkerLostError
 from backend.service.albums import Album
 from backend.service.engine import Tracker
@@ -154,7 +155,7 @@ def test_a_call_that_is_left_is_closed_and_the_worker_is_little_ahead(
     next(results)
     other = tracker.click(video, Prompt("c", 3, points=(Point(30, 40),)))  # in turns with the call
     assert other.mask.any()
-    assert len(frames_of(signs)) < FRAMES
+    assert len(frames_of(signs)) <= 2 * PORTION_RESULTS < FRAMES
     results.close()  # type: ignore[attr-defined]
     until((signs / "closed").exists)
 
