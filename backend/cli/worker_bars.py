@@ -40,6 +40,7 @@ class WorkerBars:
         self._at: dict[int, str] = {}
         self._total = 0
         self._settled = 0
+        self._left_out = 0
         self._parts: dict[str, float] = {}
         self._began = self._said = clock()
 
@@ -99,8 +100,8 @@ class WorkerBars:
         if tracked:
             self._settled += 1
         else:
-            self._total -= 1
-            self._bar.total = self._total
+            self._left_out += 1
+            self._bar.total = self._total - self._left_out
         self._count()
         self._bar.refresh()
         self._tell()
@@ -130,7 +131,8 @@ class WorkerBars:
         if self._drawn or (self._clock() - self._said < EVERY and not now):
             return
         self._said = self._clock()
-        parts = [f"{self._settled} of {self._total} {self._what}s", *filter(None, [self._left(), also])]
+        ended = self._settled + self._left_out
+        parts = [f"{ended} of {self._total} {self._what}s", *filter(None, [self._left(), also])]
         parts += [f"worker {worker + 1} at {_short(name)}" for worker, name in sorted(self._at.items())]
         print(", ".join(parts), file=sys.stderr, flush=True)
 
@@ -139,7 +141,7 @@ class WorkerBars:
         ahead = self._settled + sum(self._parts.values())
         if ahead <= 0:
             return ""
-        rest = (self._clock() - self._began) / ahead * max(self._total - ahead, 0.0)
+        rest = (self._clock() - self._began) / ahead * max(self._total - self._left_out - ahead, 0.0)
         return f"about {tqdm.format_interval(rest)} left"
 
 

@@ -102,6 +102,17 @@ def test_tasks_without_work_do_not_make_the_rest_seem_quick(monkeypatch):
         assert re.search(r"50%.* 1\.00/2 \[", screen.last("tasks: "))
 
 
+def test_plain_lines_count_what_was_left_and_expect_no_work_of_it(capsys):
+    clock = Clock()
+    with WorkerBars("video", clock=clock) as bars:
+        bars.begin(10)
+        for number in range(6):
+            bars.done(f"video {number}", tracked=False)
+        clock.now += EVERY
+        bars.done("video 7", tracked=True)
+    assert capsys.readouterr().err == "7 of 10 videos, about 01:30 left\n"
+
+
 def test_a_line_now_and_then_where_nobody_looks(capsys):
     clock = Clock()
     with WorkerBars(clock=clock) as bars:
