@@ -67,6 +67,8 @@ def check(args: argparse.Namespace) -> None:
         _refuse(args, _DETECTIONS, "--project and --videos: in a manifest each row names its own")
     if args.out is None:
         raise SettingsError("--videos and --manifest need --out DIR, where the results go")
+    if args.out.exists() and not args.out.is_dir():
+        raise SettingsError(f"--out {args.out} is a file; give a directory")
 
 
 def _refuse(args: argparse.Namespace, names: Collection[str], whose: str) -> None:

@@ -205,6 +205,7 @@ def test_options_of_other_sources(clips, tracker, capsys):
     for options, message in [
         (["--manifest", rows, "--tasks", "1"], "--tasks is for --project"),
         (["--manifest", rows, "--detections", "x"], "--detections is for --project and --videos"),
+        (["--manifest", rows, "--out", rows], "list.jsonl is a file; give a directory"),
         (["--videos", str(clips / "none")], "none is not a directory"),
         (["--manifest", str(clips / "none")], "none cannot be read"),
         (["--manifest", rows, "--workers", "2"], "--workers is for --ray"),
