@@ -124,7 +124,8 @@ class Project:
         version = self.client.get(f"/api/ml/{self.backend_id}")["model_version"]
         score = min((region.get("score", 1.0) for region in regions), default=0.0)
         body = {"task": self.tasks[clip], "result": list(regions), "score": score, "model_version": version}
-        self.client.post("/api/predictions", body)
+        if not self.has_prediction(clip):  # the backend posts what came to its end between two presses
+            self.client.post("/api/predictions", body)
         # An annotation is begun with the prediction of this version; connecting a backend sets it to the title.
         self.client.patch(f"/api/projects/{self.id}", {"model_version": version})
 

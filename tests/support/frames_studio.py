@@ -22,7 +22,7 @@ PROJECT = 3
 class FramesStudio:
     """Project 3, or any other once it is created; ``uploads`` are the names and contents of files by their number,
     ``batches`` how many came in each request, ``storages`` the project's, ``served`` the local files by their
-    ``d``, ``refuses`` the status that calls such as ``POST /api/tasks`` are answered with."""
+    ``d``, ``refuses`` the status that calls such as ``POST /api/tasks`` are answered with, ``deleted`` what was."""
 
     site: WebServer
     label_config: str

@@ -71,7 +71,8 @@ class Mortal:
 
     def __init__(self, directory: Path, studio: FakeStudio) -> None:
         self._log = directory / "serve.log"
-        self._log.write_bytes(b"")
+        frames = directory / "frames.log"
+        frames.write_bytes(b"")  # what an earlier life lost is made again, or not yet
         settings = {
             "data-dir": directory / "data",
             "media-root": directory / "media",
@@ -79,7 +80,7 @@ class Mortal:
             "budget-seconds": 0.3,
             "label-studio-url": studio.url,
         }
-        command = [sys.executable, "-m", "support.mortal_service", str(directory / "frames.log"), "serve"]
+        command = [sys.executable, "-m", "support.mortal_service", str(frames), "serve"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYTRACK_")} | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
             "KEYTRACK_LABEL_STUDIO_TOKEN": TOKEN,
@@ -142,8 +143,7 @@ def check_store(directory: Path, annotator: Annotator) -> int:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    text = path.read_text("utf-8") if path.exists() else ""
-    return [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in path.read_text("utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def check_posted(studio: FakeStudio) -> None:
