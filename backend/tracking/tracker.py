@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 
 from torch import Tensor
@@ -31,7 +30,6 @@ from backend.tracking.plan import Pass, by_frame, clamp_span, take_turns
 from backend.tracking.refine import Refiner, RefineRules
 from backend.tracking.standing import Rivals, Settled, Standing, Together
 from backend.tracking.stretches import Before, find_stretches
-from backend.tracking.trusted import trusted_masks
 from backend.tracks import BoolArray, Detection, Direction, FrameResult, ImageArray, Mask, Observation, Prompt
 from backend.video.ahead import Ahead, read_ahead
 from backend.video.frames import Frames, check_index
@@ -236,11 +234,6 @@ class VideoTracker:
         known = {frame: _known(frame, prompts, before) for frame, prompts in marked.items()}
         guard = self._guard(video, encoders)
         # What is known helps to make out what is new.
-        for frame, trusted in trusted_masks(before, marked).items():
-            if cancelled():
-                return
-            propagator.step(frame, encoders.propagating.of(frame, partial(video.frame, frame)), trusted, ())
-            learnt |= trusted.keys()
         for frame in sorted(marked, key=lambda frame: (len(known[frame]) < len(marked[frame]), frame)):
             if cancelled():
                 return
