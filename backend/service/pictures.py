@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from backend.errors import PayloadError
+from backend.labelstudio.cut_video import cut_video
 from backend.labelstudio.edits import Item
 from backend.labelstudio.picture_config import PictureConfig
 from backend.labelstudio.picture_marks import named, parse_marks
@@ -71,7 +74,7 @@ class Pictures:
             config,
             addresses,
             find,
-            _frame_rate(task.data.get(FRAME_RATE_KEY)),
+            frame_rate(task.data, len(addresses)),
             None if saved is None else parse_marks(saved[0], config, len(addresses), saved[1]),
         )
         if marks.track is not None:
@@ -80,6 +83,13 @@ class Pictures:
         return [*self._clicks.click(here, marks, deadline), *(named(mask) for mask in marks.masks)]
 
 
-def _frame_rate(value: object) -> float | None:
-    number = parse_number(value)
+def frame_rate(data: Mapping[str, Any], count: int) -> float | None:
+    """Pictures a second of a task with ``count`` of them; None where it does not say. Of a video of which not every
+    frame was cut it is what their times say, and not the video's own rate."""
+    try:
+        cut = cut_video(data, count, "data")
+    except PayloadError:  # that is for those to tell who need the frames' numbers
+        cut = None
+    span = 0.0 if cut is None or count < 2 else cut.times[-1] - cut.times[0]
+    number = parse_number(data.get(FRAME_RATE_KEY)) if span <= 0 else (count - 1) / span
     return number if number is not None and math.isfinite(number) and number > 0 else None
