@@ -85,7 +85,9 @@ class RemoteTracker:
         learned: Learned | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
-        """See :meth:`backend.tracking.tracker.VideoTracker.track_detections`."""
+        """See :meth:`backend.tracking.tracker.VideoTracker.track_detections`; raises ValueError for ``learned``, which
+        stays with the worker."""
+        _refuse(learned)
         arguments = {"detections": {frame: list(found) for frame, found in detections.items()}, **_given(rules)}
         return self._call(video, "track_detections", arguments, cancelled, labels=labels)
 
@@ -97,7 +99,8 @@ class RemoteTracker:
         learned: Learned | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[FrameResult]:
-        """See :meth:`backend.tracking.tracker.VideoTracker.track_everything`."""
+        """See :meth:`backend.tracking.tracker.VideoTracker.track_everything`; ``learned`` is refused here, too."""
+        _refuse(learned)
         return self._call(video, "track_everything", _given(rules), cancelled)
 
     def click(self, video: Frames, prompt: Prompt, logits: Tensor | None = None) -> Answer:
@@ -216,6 +219,11 @@ class _Stands:
         """Those that were there on some frames, and are no more."""
         known = {frame: self._names[frame] for frame in frames if frame in self._names}
         return sorted({name for frame, names in known.items() for name in names.difference(self._standing.at(frame))})
+
+
+def _refuse(learned: object) -> None:
+    if learned is not None:
+        raise ValueError("what is learned of objects stays with the worker")
 
 
 def _given(rules: object) -> dict[str, Any]:

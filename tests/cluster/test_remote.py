@@ -18,6 +18,7 @@ from backend.errors import PromptError, VideoError, WorkerLostError
 from backend.service.albums import Album
 from backend.service.engine import Tracker
 from backend.tracking.labels import Labels
+from backend.tracking.learned import Learned
 from backend.tracking.lives import Rules
 from backend.tracking.stretches import Before
 from backend.tracks import Detection, Mask, Observation, Point, Prompt
@@ -117,6 +118,8 @@ def test_what_detections_say_comes_along(tracker: Tracker, video: VideoReader) -
     found = values(tracker.track_detections(video, detections, rules=Rules(), labels=there))
     assert found == own
     assert [there.of(name) for name in "12"] == [here.of(name) for name in "12"] == ["Car", None]
+    with pytest.raises(ValueError, match="stays with the worker"):
+        tracker.track_detections(video, detections, learned=Learned())
 
 
 def test_clicks_go_on_from_the_answer_before_and_find_what_was_prepared(start: Start, video: VideoReader) -> None:
@@ -153,8 +156,8 @@ def test_a_call_that_is_left_is_closed_and_the_worker_is_little_ahead(
 ) -> None:
     results = tracker.track(video, [BOX])
     next(results)
-    other = tracker.click(video, Prompt("c", 3, points=(Point(30, 40),)))  # in turns with the call
-    assert other.mask.any()
+    tracker.prepare(video, 3)  # in turns with the call
+    assert tracker.prepared(video, 3)
     assert len(frames_of(signs)) <= 2 * PORTION_RESULTS < FRAMES
     results.close()  # type: ignore[attr-defined]
     until((signs / "closed").exists)
