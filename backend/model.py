@@ -258,6 +258,7 @@ class Keytrack:
         if all(reply.complete for reply in replies):
             with _forgiving():
                 self._store.presses.drop(kept)
+            self._pressed_for.returned(project_id, task.id, label)
         entry: dict[str, Any] = {
             "result": [item for reply in replies for item in reply.results],
             "model_version": self.model_version,

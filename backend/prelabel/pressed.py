@@ -51,16 +51,25 @@ class Pressed:
             task: Label Studio's.
             waited: the classes of the tracks whose press is answered with them now.
         """
+        self._settle(project, task, waited, returned=not waited)
+
+    def returned(self, project: str, task: str, label: str) -> None:
+        """A press was answered with complete tracks of a class, as Label Studio's page has them now."""
+        self._settle(project, task, [label], returned=True)
+
+    def _settle(self, project: str, task: str, waited: Collection[str], *, returned: bool) -> None:
         try:
-            self._settle(project, task, waited)
+            self._send(project, task, waited, returned)
         except KeytrackError as error:  # the tracks are stored; the next start, or the next press, comes here again
             logger.warning("task %s of project %s: what was pressed is not posted yet: %s", task, project, error)
 
-    def _settle(self, project: str, task: str, waited: Collection[str]) -> None:
+    def _send(self, project: str, task: str, waited: Collection[str], returned: bool) -> None:
         tracks = _of_latest_source(still_there(self._store.tracks(project, task)))
         if any(track.answer is None and track.problem is None for track in tracks):
             return
         kept = [press for press in self._store.presses.of(project, task) if press.label not in waited]
+        if not kept and not returned:
+            return  # before the answer it is not known what that is
         answers = [track.answer for track in tracks if track.answer is not None]
         # Of a correction that failed Label Studio may have what was complete before it.
         corrected = any(track.answer is None and track.base is not None for track in tracks)

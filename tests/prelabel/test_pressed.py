@@ -114,6 +114,17 @@ def test_a_correction_that_was_waited_for_brings_a_prediction_up_to_date(slow: S
     assert fake.writes() == ["POST", "PATCH"]
 
 
+def test_what_is_no_track_of_its_own_is_brought_up_to_date_too(slow: Service, fake: FakeStudio) -> None:
+    begin(slow, CAR)
+    end(slow)
+    renamed = slow.press_one(CAR)
+    renamed = slow.press_one({**renamed, "value": renamed["value"] | {"labels": ["Person"]}})
+    idle(slow)
+    (posted,) = fake.of(1)
+    assert posted["result"] == [renamed]
+    assert (len(slow.tracker.calls), fake.writes()) == (1, ["POST", "PATCH"])
+
+
 def test_the_last_of_several_classes_brings_all(slow: Service, fake: FakeStudio) -> None:
     begin(slow, CAR)
     slow.press(MAN)
@@ -243,7 +254,7 @@ def test_what_ended_without_being_posted_is_posted_after_a_restart(
     start: Start, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = start(FakeTracker(paced=True), budget=0.01)
-    monkeypatch.setattr(before.keytrack._pressed_for, "_settle", lambda *_: None)  # as if it were killed there
+    monkeypatch.setattr(before.keytrack._pressed_for, "_send", lambda *_: None)  # as if it were killed there
     begin(before, CAR, OTHER)
     end(before)
     before.close()
