@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from backend.export.colours import bright_colours
+from backend.labelstudio.hosts import shown
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.memory import device_bytes, resident_bytes
 from backend.service.archive import Archive, Entry, Snapshot
@@ -259,4 +261,4 @@ def _stage(job: Job) -> str:
 def _link(hostname: str, key: TrackKey) -> str:
     if not hostname.startswith(("http://", "https://")):
         return ""
-    return f"{hostname.rstrip('/')}/projects/{key.project}/data?task={key.task}"
+    return f"{shown(hostname).rstrip('/')}/projects/{quote(key.project, safe='')}/data?task={quote(key.task, safe='')}"
