@@ -18,7 +18,7 @@ from backend.errors import OutputError
 from backend.export.results import replace_text
 from backend.labelstudio.media_folder import media_parts
 from backend.prelabel.report_page import Standing, page
-from backend.prelabel.report_records import About, Picture, Record, RecordFile, State
+from backend.prelabel.report_records import About, Picture, Record, RecordFile, State, plain
 from backend.prelabel.summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -131,13 +131,13 @@ class Report:
         if not link.startswith(("http://", "https://")):
             link = ""
         with self._trouble():
-            self._records.add(Record(_text(name), _file_name(video), state, self._run, elapsed, link=link, **further))
+            self._records.add(Record(name, _file_name(video), state, self._run, elapsed, link=link, **further))
             if self._clock() >= self._due:
                 self._write(ended=False)
 
     def _pictures(self, name: str, summary: Summary) -> Iterator[Picture]:
         # Videos of a folder may have any name, and two may have the same but for what a file cannot be called.
-        known = hashlib.sha256(_text(name).encode()).hexdigest()[:16]
+        known = hashlib.sha256(plain(name).encode()).hexdigest()[:16]
         for one in summary.thumbnails:
             file = f"{PICTURES}/{known}-{one.frame}.jpg"
             with self._trouble():
@@ -147,7 +147,7 @@ class Report:
     def _write(self, *, ended: bool) -> None:
         began = self._clock()
         standing = Standing(self._now().strftime("%Y-%m-%d %H:%M"), ended, self._waiting)
-        replace_text(self.page, page(self._about, self._records.read().values(), standing))
+        replace_text(self.page, plain(page(self._about, self._records.read().values(), standing)))
         took = self._clock() - began
         self._due = self._clock() + max(EVERY, took / SHARE)
 
@@ -170,9 +170,4 @@ class Report:
 
 
 def _file_name(video: str) -> str:
-    return _text(next(reversed(media_parts(video)), ""))
-
-
-def _text(name: str) -> str:
-    """A file's name as text; what is no UTF-8 in it becomes question marks."""
-    return name.encode("utf-8", "replace").decode()
+    return next(reversed(media_parts(video)), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +90,11 @@ def latest(records: Iterable[Record]) -> dict[str, Record]:
     return found
 
 
+def plain(text: str) -> str:
+    """Text that can be written: of a file's name that is no UTF-8, question marks instead of what is not."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class RecordFile:
     """A file of records: one line says what they are about, and the others have one each.
 
@@ -105,6 +111,7 @@ class RecordFile:
     def __init__(self, path: Path, about: About) -> None:
         self._path = path
         self._waiting = b""
+        about = About(plain(about.source), plain(about.model_version))
         header = _ABOUT.dump_json(about) + b"\n"
         try:
             self._end = self._end_of_whole_lines(about, header) if path.exists() else 0
@@ -131,7 +138,9 @@ class RecordFile:
         """
         if record.summary is not None:
             record = replace(record, summary=replace(record.summary, thumbnails=()))
-        self._waiting += _RECORD.dump_json(record) + b"\n"
+        self._waiting += (
+            plain(json.dumps(_RECORD.dump_python(record, mode="json"), ensure_ascii=False)).encode() + b"\n"
+        )
         self.flush()
 
     def flush(self) -> None:

@@ -199,6 +199,18 @@ def test_pictures_stay_in_their_directory_whatever_the_video_is_called(tmp_path,
     assert len(list((tmp_path / "report" / "pictures").iterdir())) == 2
 
 
+def test_what_is_no_text_is_told_all_the_same(tmp_path):
+    odd = "\udcff\ud800.mp4"
+    for _ in range(2):
+        with make(tmp_path, about=About(odd, "keytrack-1")) as report:
+            report.tracked(odd, odd, summary(by=odd, objects={odd: 1}))
+            report.failed("2", "b.mp4", odd)
+    text = read(tmp_path).text
+    assert "Prelabelled: ??.mp4" in text
+    assert "tracked 1 left 0 failed 1" in text
+    assert "b.mp4 2 : ??.mp4" in text
+
+
 def test_a_directory_of_something_else_is_refused(tmp_path):
     (tmp_path / "index.html").write_text("mine")
     with pytest.raises(OutputError, match="a page that is no report"):
