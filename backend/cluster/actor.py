@@ -45,7 +45,8 @@ class TrackerActor:
         reuse_memory()
         self._build = build
         self._tracker: Tracker | None = None
-        self._videos = Videos(MediaFolder(limit))
+        self._folder = MediaFolder(limit)
+        self._videos = Videos(self._folder)
         self._sessions: dict[str, _Session] = {}
 
     def hello(self) -> int:
@@ -144,6 +145,10 @@ class TrackerActor:
         known = self._videos.forget(identity)
         if known is not None and self._tracker is not None:
             self._tracker.forget(known)
+
+    def close(self) -> None:
+        """Remove the videos that were sent: this worker is about to be ended; may be called meanwhile."""
+        self._folder.close()
 
     def _models(self) -> Tracker:
         if self._tracker is None:

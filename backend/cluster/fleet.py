@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 60.0
 """After which a machine counts as missing for a worker: that long a cluster may take to find one."""
 
+CLOSE_SECONDS = 1.0
+"""That a worker has to tidy up."""
+
 
 class Fleet:
     """Workers on a cluster that this process is connected to. Its methods may be called from any thread.
@@ -81,5 +84,7 @@ class Fleet:
     def _end(self, number: int) -> None:
         actor, self._actors[number] = self._actors[number], None
         if actor is not None:
+            with suppress(WorkerLostError):  # then the next one on that machine tidies up
+                get(actor.close.options(concurrency_group=CONTROL).remote(), CLOSE_SECONDS)
             with suppress(RayError):
                 ray.kill(actor)
