@@ -59,7 +59,7 @@ class _Turn:
         self.lock = threading.Lock()
         self.checked: float | None = None
         self.failures = 0
-        self.error: MediaError | None = None
+        self.problem = ""
 
 
 class DownloadStore:
@@ -94,7 +94,7 @@ class DownloadStore:
         ``open_`` is called with headers (those of a conditional request) and the line that its connections belong to,
         and answers 200 or 304 with its body still to read. ``immutable`` files are never asked for again; others are
         after ten minutes, and a copy at hand is used where the source cannot be reached then. Who waits while another
-        asks is told what that one was.
+        cannot reach it is told so as well; other failures may be that one's own, such as a token's.
 
         Raises:
             MediaError: from ``open_``, or too large or slow, ended early, not a video but a page, or the disk is full.
@@ -104,8 +104,8 @@ class DownloadStore:
             turn = self._turns[key]
             failures = turn.failures
         with turn.lock:
-            if turn.error is not None and turn.failures != failures:
-                raise type(turn.error)(str(turn.error))
+            if turn.failures != failures:
+                raise Unreachable(turn.problem)
             entry = self._entry(key)
             if entry is not None and (immutable or self._is_fresh(turn)):
                 return self._directory / entry.file
@@ -114,8 +114,8 @@ class DownloadStore:
                     path = self._refresh(key, address, suffix, open_, entry, line)
             except OSError as error:
                 raise _disk_error(error, self._directory) from error
-            except MediaError as error:
-                turn.failures, turn.error = turn.failures + 1, error
+            except Unreachable as error:
+                turn.failures, turn.problem = turn.failures + 1, str(error)
                 raise
             turn.checked = self._clock()
             return path

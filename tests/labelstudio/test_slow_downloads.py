@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from pydantic import SecretStr
 
 from backend.errors import MediaError
 from backend.labelstudio import lines
 from backend.labelstudio.downloads import FRESH_SECONDS, FROM_ONE_HOST, DownloadStore, Unreachable
 from backend.labelstudio.hosts import GuardedAdapter
 from backend.labelstudio.lines import Line
-from backend.labelstudio.media import MediaLibrary
+from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.settings import load_settings
 from support.http import Answer, Asked, web_server
 
@@ -194,6 +195,29 @@ def test_who_waits_for_a_fetch_that_fails_is_told_so_and_does_not_ask_again(libr
         assert len(site.asked) == 1
         site.routes["/a.mp4"] = Answer(200, b"a video")
         assert library.resolve(f"{site.url}/a.mp4").read_bytes() == b"a video"
+
+
+def test_who_waits_for_a_fetch_that_is_refused_asks_with_a_token_of_its_own(tmp_path: Path) -> None:
+    media = MediaLibrary(load_settings(data_dir=tmp_path))
+    entered = threading.Event()
+
+    def guarded(asked: Asked) -> Answer:
+        entered.set()
+        time.sleep(0.1)
+        return Answer(200, b"a video") if asked.headers["Authorization"] == "Token right" else Answer(401)
+
+    with web_server({"/data/upload/1/a.mp4": guarded}) as site:
+
+        def wrong() -> None:
+            with pytest.raises(MediaError, match="refused the token"):
+                media.resolve("/data/upload/1/a.mp4", LabelStudioAccess(site.url, SecretStr("wrong")))
+
+        thread = threading.Thread(target=wrong)
+        thread.start()
+        assert entered.wait(PATIENCE)
+        path = media.resolve("/data/upload/1/a.mp4", LabelStudioAccess(site.url, SecretStr("right")))
+        thread.join(PATIENCE)
+        assert path.read_bytes() == b"a video"
 
 
 def test_a_host_is_asked_for_few_files_at_a_time_and_another_one_meanwhile(tmp_path: Path) -> None:
