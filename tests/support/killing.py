@@ -26,7 +26,7 @@ from support.service import WIDTH, Item, clip, keyframe, moved, notes_of, press,
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = ("x", "y", "width", "height", "enabled")
 CHECKPOINT_SECONDS = 1.0
-LONGEST_LIFE = 4.0  # seconds; a track takes about half of that
+LONGEST_LIFE = 5.0  # seconds; a track takes about 3
 
 
 @dataclass
@@ -181,7 +181,7 @@ def play(directory: Path, *, kills: int, seed: int) -> Tally:
                 if chance.random() < 0.4:
                     annotator.draw()
                 annotator.press(session, service.url)
-                time.sleep(chance.choice((0.1, 0.5, 2.0)))
+                time.sleep(chance.choice((0.1, 0.5, 3.0)))
             fate.join()
             tally.kills += 1
             tally.lost_frames += check_store(directory, annotator)

@@ -15,7 +15,7 @@ from backend.tracks import FrameResult
 from support.choices import LITE
 from support.fake_tracker import FakeTracker
 
-SECONDS_A_FRAME = 0.06
+SECONDS_A_FRAME = 0.1
 
 
 class SlowTracker(FakeTracker):
