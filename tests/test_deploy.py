@@ -224,7 +224,8 @@ def test_pods_have_what_the_workers_take(name):
     parsed = [entry.make_parser(arguments).parse_args(arguments) for arguments in asked]
     assert parsed
     assert sum(one.workers * one.gpus_per_worker for one in parsed) == group["replicas"] * limits["nvidia.com/gpu"]
-    assert sum(one.workers * int(getattr(one, "threads", 1)) for one in parsed) <= group["replicas"] * int(limits["cpu"])
+    threads = sum(one.workers * int(getattr(one, "threads", 1)) for one in parsed)
+    assert threads <= group["replicas"] * int(limits["cpu"])
     assert group["minReplicas"] == group["replicas"] == group["maxReplicas"]
 
 

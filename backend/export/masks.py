@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def write_masks(directory: Path, names: Path, objects: Sequence[TrackedObject], 
     return len(frames)
 
 
-def number_map(found: dict[int, Observation | None], size: tuple[int, int]) -> ImageArray:
+def number_map(found: Mapping[int, Observation | None], size: tuple[int, int]) -> ImageArray:
     """``uint8 (H, W)``: at each pixel the number of the object there; of several the one with the highest score, or
     the lowest number. ``size`` is width and height."""
     present = [(one.score, -number, one.mask) for number, one in found.items() if one is not None and one.mask]
