@@ -14,7 +14,7 @@ from backend.errors import BusyError, PayloadError, StorageError, UnavailableErr
 from backend.labelstudio.config import VideoConfig
 from backend.prelabel.delivery import Delivery
 from backend.prelabel.keeping import keep
-from backend.prelabel.later import Alarm, Wake, call_later
+from backend.prelabel.later import Alarm, Wake, backoff, call_later
 from backend.prelabel.one_video import OneVideo
 from backend.prelabel.passing import is_passing
 from backend.prelabel.plan import Everything, Left, plan_task
@@ -213,7 +213,7 @@ class Background:
         """A task could not be tracked: it is tried again where that may help, and once more, and so on."""
         if not is_passing(error):
             return
-        wait = min(FIRST_WAIT * 2**order.failures, LONGEST_WAIT)
+        wait = backoff(FIRST_WAIT, order.failures, LONGEST_WAIT)
         again = replace(order, failures=order.failures + 1)
         if self._put_back(again, self._clock() + wait):
             self._say(order.key, f"{order}: failed {_times(again.failures)}, is tried again in {wait:g} s: {error}")

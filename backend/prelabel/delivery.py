@@ -15,7 +15,7 @@ from backend.errors import (
     UnavailableError,
 )
 from backend.labelstudio.client import LabelStudioClient
-from backend.prelabel.later import Alarm, Wake, call_later
+from backend.prelabel.later import Alarm, Wake, backoff, call_later
 from backend.prelabel.passing import is_passing
 from backend.prelabel.posting import give
 from backend.service.jobs import Job, Jobs
@@ -183,7 +183,7 @@ class Delivery:
 def _wait(failures: int, error: KeytrackError) -> float:
     """Seconds until the next try: as long as Label Studio asks for, where that is longer."""
     asked = error.wait if isinstance(error, LabelStudioUnreachable) else None
-    return min(max(FIRST_WAIT * 2.0**failures, asked or 0.0), LONGEST_WAIT)
+    return max(backoff(FIRST_WAIT, failures, LONGEST_WAIT), min(asked or 0.0, LONGEST_WAIT))
 
 
 class _Posting:

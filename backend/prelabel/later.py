@@ -16,6 +16,12 @@ def call_later(seconds: float, function: Callable[[], None]) -> None:
     timer.start()
 
 
+def backoff(first: float, failures: int, longest: float) -> float:
+    """Seconds to wait after so many failures beside the one that was just met: doubled each time, up to the longest,
+    for months too."""
+    return min(first * 2.0 ** min(failures, 64), longest)
+
+
 class Wake:
     """Calls a function that looks for what is due, does that, and asks to be called again when the next thing is.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Sequence
 
 from backend.errors import KeytrackError
@@ -41,6 +42,7 @@ class Pressed:
         self._delivery = delivery
         self._client = client
         self._model_version = model_version
+        self._lock = threading.Lock()  # what is read last is sent last
         self._told: set[str] = set()  # projects of which it was said that there is no token
 
     def ended(self, project: str, task: str, waited: Collection[str] = ()) -> None:
@@ -59,7 +61,8 @@ class Pressed:
 
     def _settle(self, project: str, task: str, waited: Collection[str], *, returned: bool) -> None:
         try:
-            self._send(project, task, waited, returned)
+            with self._lock:
+                self._send(project, task, waited, returned)
         except KeytrackError as error:  # the tracks are stored; the next start, or the next press, comes here again
             logger.warning("task %s of project %s: what was pressed is not posted yet: %s", task, project, error)
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from backend.prelabel.later import Wake
+import pytest
+
+from backend.prelabel.later import Wake, backoff
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(0, 10), (1, 20), (3, 80), (9, 1800), (100_000, 1800)])
+def test_waits_grow_and_have_an_end(failures: int, wait: float) -> None:
+    assert backoff(10, failures, 1800) == wait
 
 
 class Clock:
