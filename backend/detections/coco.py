@@ -5,6 +5,7 @@ Source: the data and the results format on COCO's site; Yang et al., ICCV 2019, 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,6 +103,12 @@ class CocoFile:
         self.found_in: Sequence[str] = self._found_in()
         self.labels: Sequence[str] = sorted({one.label for one in every if one.label is not None})
         self.best = max((one.score for one in every), default=-math.inf)
+
+    @property
+    def fingerprint(self) -> str:
+        """See :class:`backend.detections.files.DetectionFile`."""
+        images = None if self._images is None else self._images.entries
+        return hashlib.sha256(repr((images, self._found)).encode("utf-8", "surrogatepass")).hexdigest()
 
     def detections(self, video: Frames, name: str | None = None) -> ByFrame:
         """The detections of one video.

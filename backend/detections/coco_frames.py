@@ -80,6 +80,11 @@ class CocoImages:
         if image not in self._video_of:
             raise PayloadError(f"{path}: there is no image {image!r}", path)
 
+    @property
+    def entries(self) -> Sequence[ImageEntry]:
+        """What the file says of each, in its order."""
+        return tuple(self._entries.values())
+
     def of(self, name: str) -> CocoImages:
         """The images of one video alone."""
         part = copy(self)
@@ -147,6 +152,11 @@ class CocoVideos:
         if video not in self._by_id:
             raise PayloadError(f"{path}: there is no video {video!r}", path)
         return len(self._by_id[video].file_names)
+
+    @property
+    def entries(self) -> Sequence[VideoEntry]:
+        """What the file says of each, in its order."""
+        return tuple(self._entries.values())
 
     def of(self, name: str) -> CocoVideos:
         """One video alone; of several of that name all."""

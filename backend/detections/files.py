@@ -33,6 +33,10 @@ class DetectionFile(Protocol):
     labels: Sequence[str]
     best: float
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells the same content again, in other processes too."""
+
     def detections(self, video: Frames, name: str | None = None) -> ByFrame:
         """The detections of one video.
 

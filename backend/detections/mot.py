@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,11 @@ class MotFile:
         self.path = path
         self._found = read_boxes(path, sys.maxsize)
         self.best = max((one.score for found in self._found.values() for one in found), default=-float("inf"))
+
+    @property
+    def fingerprint(self) -> str:
+        """See :class:`backend.detections.files.DetectionFile`."""
+        return hashlib.sha256(repr(self._found).encode()).hexdigest()
 
     def detections(self, video: Frames, name: str | None = None) -> ByFrame:
         """See :class:`backend.detections.files.DetectionFile`."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,3 +165,39 @@ def test_a_video_without_a_sure_detection_is_left_and_one_without_any_is_not(tmp
     with pytest.raises(Leave, match=r"the highest score of its boxes is 0\.3, and below 0\.5 nothing begins"):
         detections(source, "dog.mp4")
     assert detections(source, "bird.mp4") == {3: []}
+
+
+PRINTED = """
+import sys
+from pathlib import Path
+from backend.detections.files import open_detections
+from backend.prelabel.from_file import FilePlan
+from backend.tracking.lives import DEFAULT_RULES
+for path in sys.argv[1:]:
+    print(FilePlan(open_detections(Path(path)), None, None, DEFAULT_RULES).fingerprint)
+"""
+
+
+def test_another_process_knows_the_same_plan_again(tmp_path: Path) -> None:
+    def printed(seed: str) -> list[str]:
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
+        command = [sys.executable, "-c", PRINTED, str(coco(tmp_path, "dog", "cat")), str(rows(tmp_path))]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+    assert len(set(printed("1"))) == 2
+    assert printed("1") == printed("2")
+
+
+def test_what_else_is_detected_is_another_plan(tmp_path: Path) -> None:
+    def fingerprint(path: Path, name: str, **rules: Any) -> str:
+        return planned(given(path, label="Car", **rules), f"/{name}.mp4").fingerprint
+
+    first = fingerprint(coco(tmp_path, "dog", "cat"), "dog")
+    assert first == fingerprint(coco(tmp_path, "dog", "cat"), "dog")
+    others = {
+        fingerprint(coco(tmp_path, "dog", "cat"), "cat"),
+        fingerprint(coco(tmp_path, "dog", score=0.8), "dog"),
+        fingerprint(coco(tmp_path, "dog"), "dog", confident=0.7),
+        fingerprint(coco(tmp_path, "dog", empty="dog"), "dog"),
+    }
+    assert len(others | {first}) == 5
