@@ -87,7 +87,8 @@ def plan_pieces(video: Frames, rules: PieceRules = DEFAULT_PIECES, given: Given 
     somebody drew here and there, nothing is split.
 
     Args:
-        video: the frames; where they are less than one and a half pieces, they are one.
+        video: the frames; where they are less than one and a half pieces, they are one. So they are where they lie too
+            far apart in time for two pieces to share any.
         rules: how it is split.
         given: what it is tracked by; by default something that is found wherever a piece begins.
 
@@ -95,12 +96,13 @@ def plan_pieces(video: Frames, rules: PieceRules = DEFAULT_PIECES, given: Given 
         VideoError: a frame cannot be decoded.
     """
     count = len(video)
-    wanted = rules.seconds * video.fps
-    pieces = 1 if not wanted or count < 1.5 * wanted else round(count / wanted)
+    wanted, overlap = rules.seconds * video.fps, round(rules.overlap * video.fps)
+    is_one = not wanted or count < 1.5 * wanted or (rules.overlap and not overlap)
+    pieces = 1 if is_one else min(round(count / wanted), count)
     looked = _looked(given)
     borders = [_Border(0)]
     if looked is None or looked:
-        slack, overlap = int(rules.slack * count / pieces), round(rules.overlap * video.fps)
+        slack = int(rules.slack * count / pieces)
         for number in range(1, pieces):
             near = round(number * count / pieces)
             cut = _nearest_cut(video, near, slack)

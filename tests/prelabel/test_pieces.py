@@ -14,7 +14,7 @@ from backend.export.tracked import TrackedObject
 from backend.prelabel.finder import Finder
 from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.prelabel.joining import Joiner, join
-from backend.prelabel.pieces import Piece, PieceRules, PieceTracking, plan_pieces, track_piece
+from backend.prelabel.pieces import DEFAULT_PIECES, Piece, PieceRules, PieceTracking, plan_pieces, track_piece
 from backend.propagation.propagator import Propagation
 from backend.segmentation.cache import EncodingCache
 from backend.tracking.lives import Rules
@@ -44,6 +44,19 @@ def test_a_video_that_is_not_long_is_one_piece_and_not_looked_at(count: int) -> 
 
 def test_nothing_is_split_where_that_is_not_wanted() -> None:
     assert len(plan(FakeVideo(5000), PieceRules(seconds=0))) == 1
+
+
+@pytest.mark.parametrize(
+    ("fps", "rules"), [(0.4, DEFAULT_PIECES), (0.02, DEFAULT_PIECES), (10, PieceRules(0.01, 0.002))]
+)
+def test_nothing_is_split_where_no_frame_could_be_shared(fps: float, rules: PieceRules) -> None:
+    video = FakeVideo(100)
+    video.fps = fps
+    assert plan(video, rules) == [Piece(0, range(100), range(100))]
+
+
+def test_a_piece_has_a_frame_at_least() -> None:
+    assert [list(piece.frames) for piece in plan(FakeVideo(5), PieceRules(0.01, 0))] == [[0], [1], [2], [3], [4]]
 
 
 @pytest.mark.parametrize("count", [60, 100, 119, 301])
