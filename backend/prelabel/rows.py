@@ -98,6 +98,9 @@ def of_directory(directory: Path, defaults: Defaults, detections: FromFile | Non
     paths = [path for path in sorted(root.rglob("*")) if _is_video(path, root)]
     if not paths:
         raise SettingsError(f"--videos {directory}: there is no video in it")
+    for path in paths:
+        if not _is_text(str(path)):
+            raise SettingsError(f"--videos {directory}: the name {path.name!a} is no text in UTF-8; rename it")
     plan = _planner(paths, defaults, detections)
     return [
         Listed(path.relative_to(root).as_posix(), path, _served(root, path), None, partial(plan, path))
@@ -163,11 +166,14 @@ class _Line:
 
     def listed(self) -> Listed:
         row, config = self.row, self.defaults.config
-        remote = bool(urlsplit(row.video).scheme in ("http", "https"))
+        try:
+            remote = urlsplit(row.video).scheme in ("http", "https")
+        except ValueError as error:
+            raise SettingsError(f"video {row.video} is no address ({error})") from error
         video = row.video if remote else self._beside(row.video)
         parts = urlsplit(row.video).path if remote else row.video
         name = row.name or Path(parts).name
-        if ".." in name.split("/") or not name:
+        if {".", ".."}.intersection(name.split("/")) or not name:
             raise SettingsError(f'the name {name!r} is no file\'s; give it a "name"')
         if row.frame_rate is not None and config.frame_rate_key is None and config.frame_rate != row.frame_rate:
             declared = "Label Studio's default" if config.frame_rate is None else f"{config.frame_rate:g}"
@@ -190,6 +196,8 @@ class _Line:
         if row.prompts is not None:
             if isinstance(row.prompts, list) and not row.prompts:
                 raise SettingsError("prompts: there is none; leave them out to track whatever looks like an object")
+            for index, record in enumerate(row.prompts if isinstance(row.prompts, list) else ()):
+                defaults.check(record.label, f"prompts[{index}]: label")
             return lambda: PromptPlan(list(self._requests(row.prompts or [], label or defaults.label)))
         everything = defaults.everything(label, "label")
         return lambda: everything
@@ -218,6 +226,7 @@ class _Line:
                 problem = error.errors()[0]
                 raise PromptError(f"{path}: {problem['loc']}: {problem['msg']}") from error
         for index, record in enumerate(prompts):
+            self.defaults.check(record.label, f"{where}[{index}]: label")
             given = record if record.label is not None else record.model_copy(update={"label": label})
             yield given.request(f"{where}[{index}]", directory)
 
@@ -238,6 +247,14 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _served(root: Path, path: Path) -> str:
     """As Label Studio serves a file, with ``root`` as a local storage and the one above it as the local files root."""
     return f"/data/local-files/?d={quote('/'.join((root.name, path.relative_to(root).as_posix())))}"
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_video(path: Path, root: Path) -> bool:

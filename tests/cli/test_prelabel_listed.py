@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,12 @@ def test_rows_that_share_a_file_of_detections(clips, tracker, capsys):
             "list.jsonl:2: its results would go to a.mp4.json, as those of line 1",
         ),
         ({"video": "clips/b.MP4", "name": "../x", "label": "Car"}, "list.jsonl:2: the name '../x' is no file's"),
+        ({"video": "clips/b.MP4", "name": "./a.mp4", "label": "Car"}, "list.jsonl:2: the name './a.mp4' is no file's"),
+        ({"video": "http://[a/b.mp4", "label": "Car"}, "list.jsonl:2: video http://[a/b.mp4 is no address"),
+        (
+            {"video": "clips/b.MP4", "prompts": [DOG | {"label": "Dog"}]},
+            "list.jsonl:2: prompts[0]: label Dog: the labeling configuration has no such",
+        ),
     ],
 )
 def test_rows_that_are_none(clips, tracker, capsys, row, message):
@@ -183,6 +190,7 @@ def test_rows_that_are_none(clips, tracker, capsys, row, message):
 
 
 def test_what_fails_is_listed_and_the_others_are_done(clips, tracker, capsys):
+    (clips / "prompts.json").write_text(json.dumps([DOG | {"label": "Dog"}]))
     rows = manifest(
         clips,
         {"video": "none.mp4", "label": "Car"},
@@ -190,14 +198,22 @@ def test_what_fails_is_listed_and_the_others_are_done(clips, tracker, capsys):
         {"video": "clips/a.mp4", "name": "mask", "prompts": [{"name": "dog", "frame": 0, "mask": "none.png"}]},
         {"video": "clips/a.mp4", "name": "found", "detections": "none.txt", "label": "Car"},
         {"video": "https://media.example.org/a.mp4", "name": "away", "label": "Car"},
+        {"video": "clips/a.mp4", "name": "strange", "prompts": "clips/prompts.json"},
         {"video": "clips/b.MP4", "label": "Car"},
     )
     assert start(clips, "--manifest", rows) == 1
     failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("failed: ")]
-    assert [line.split(": ")[1] for line in failed] == ["none.mp4", "a.mp4", "mask", "found", "away"]
+    assert [line.split(": ")[1] for line in failed] == ["none.mp4", "a.mp4", "mask", "found", "away", "strange"]
     words = ["none.mp4", "list.jsonl:2: prompts[0]: there is no frame 99", "none.png", "none.txt", "--allowed-hosts"]
+    words.append("prompts.json[0]: label Dog: the labeling configuration has no such label")
     assert all(word in line for word, line in zip(words, failed, strict=True))
     assert list(written(clips)) == ["b.MP4.json"]
+
+
+def test_a_name_that_is_no_text(clips, tracker, capsys):
+    Path(os.fsdecode(os.fsencode(clips) + b"/b\xff.mp4")).touch()
+    assert start(clips, "--videos", str(clips), "--label", "Car") == 2
+    assert "the name 'b\\udcff.mp4' is no text in UTF-8; rename it" in capsys.readouterr().err
 
 
 def test_options_of_other_sources(clips, tracker, capsys):
