@@ -52,6 +52,6 @@ def _count(text: str) -> int:
 
 def _share(text: str) -> float:
     share = to_float(text)
-    if not (0 <= share < math.inf):
+    if not (0 <= share < math.inf) or (share > 1 and not share.is_integer()):  # Ray's rule
         raise argparse.ArgumentTypeError(f"{text!r} is no number of GPUs; give such as 1, 0.5 or 0")
     return share

@@ -104,7 +104,8 @@ class MediaFolder:
         self._lock = threading.Lock()
 
     def find(self, state: FileState) -> Path | None:
-        """Where a file is here: at its own place, if that has the very same, or where it was put; None: nowhere."""
+        """Where a file is here: at its own place, if that has the very same, or where it was put; None: nowhere. It is
+        about to be used: others make room before it does."""
         with suppress(OSError):
             here = Path(state[0]).stat()
             if (here.st_mtime_ns, here.st_size) == state[1:]:
@@ -112,7 +113,10 @@ class MediaFolder:
                     return Path(state[0])
         path = self._place(state)
         with self._lock:
-            return path if path in self._sizes else None
+            if path not in self._sizes:
+                return None
+            self._sizes.move_to_end(path)
+            return path
 
     def put(self, state: FileState, piece: bytes, at: int) -> list[Path]:
         """Take in a piece of a file, which is there with the last one; those files that made room for it.

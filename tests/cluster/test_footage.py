@@ -70,6 +70,19 @@ def test_the_longest_unused_make_room_but_none_that_is_in_use(tmp_path: Path) ->
     folder.close()
 
 
+def test_what_is_asked_for_does_not_make_room_for_the_rest_of_its_video(tmp_path: Path) -> None:
+    folder = MediaFolder(250, tmp_path)
+    for name in ("first", "another"):
+        sent(folder, elsewhere(name), bytes(100))
+    videos = Videos(folder)
+    footage = Footage("pictures", {0: elsewhere("first"), 1: elsewhere("second")}, 2, 1.0)
+    assert videos.wanting(footage) == [1]
+    sent(folder, elsewhere("second"), bytes(100))
+    assert videos.wanting(footage) == []
+    assert folder.find(elsewhere("another")) is None
+    folder.close()
+
+
 def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     folder = MediaFolder(1000, tmp_path)
     shutil.rmtree(folder._path)

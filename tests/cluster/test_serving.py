@@ -122,6 +122,7 @@ def test_workers_get_no_secrets() -> None:
         (["--ray", "ray://head:10001"], "give the address of the head itself"),
         (["--ray", "auto", "--workers", "0"], "no number of workers"),
         (["--ray", "auto", "--gpus-per-worker", "many"], "no number of GPUs"),
+        (["--ray", "auto", "--gpus-per-worker", "1.5"], "no number of GPUs"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(
