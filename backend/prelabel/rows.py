@@ -99,8 +99,9 @@ def of_directory(directory: Path, defaults: Defaults, detections: FromFile | Non
     if not paths:
         raise SettingsError(f"--videos {directory}: there is no video in it")
     for path in paths:
-        if not _is_text(str(path)):
-            raise SettingsError(f"--videos {directory}: the name {path.name!a} is no text in UTF-8; rename it")
+        name = path.relative_to(root.parent).as_posix()
+        if not _is_text(name):
+            raise SettingsError(f"--videos: the name {name!a} is no text in UTF-8; rename it")
     plan = _planner(paths, defaults, detections)
     return [
         Listed(path.relative_to(root).as_posix(), path, _served(root, path), None, partial(plan, path))

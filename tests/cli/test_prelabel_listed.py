@@ -213,7 +213,7 @@ def test_what_fails_is_listed_and_the_others_are_done(clips, tracker, capsys):
 def test_a_name_that_is_no_text(clips, tracker, capsys):
     Path(os.fsdecode(os.fsencode(clips) + b"/b\xff.mp4")).touch()
     assert start(clips, "--videos", str(clips), "--label", "Car") == 2
-    assert "the name 'b\\udcff.mp4' is no text in UTF-8; rename it" in capsys.readouterr().err
+    assert "the name 'clips/b\\udcff.mp4' is no text in UTF-8; rename it" in capsys.readouterr().err
 
 
 def test_options_of_other_sources(clips, tracker, capsys):

@@ -45,19 +45,20 @@ def test_one_that_is_down_and_comes_up_again(post: Post, fake: FakeStudio) -> No
 def test_one_that_is_too_slow_to_tell_that_it_has_it(post: Post, fake: FakeStudio, terms) -> None:
     whole = fake.site.routes["/api/predictions"]
     assert callable(whole)
-    made = threading.Event()
+    given_up, made = threading.Event(), threading.Event()
 
     def serve(asked: Asked) -> Answer:
-        time.sleep(0.5)
+        given_up.wait(30)
         answer = whole(asked)
         made.set()
         return answer
 
     fake.site.routes["/api/predictions"] = serve
-    post.patience = 0.2
+    post.patience = 1.0
     post.send(1, terms)
     post.settle()
     assert post.left() == [("1", "1")]
+    given_up.set()
     assert made.wait(30)
     fake.site.routes["/api/predictions"] = whole
     post.wait(FIRST_WAIT)
