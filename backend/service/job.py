@@ -30,6 +30,7 @@ class Job:
 
     Attributes:
         home: the worker that it belongs to, by its number; None as long as any may take it.
+        beside: whether what it is being told of is a worker that died of another job.
         ticket: how long it takes, and had its turns; its work may say the first while it is prepared.
     """
 
@@ -56,6 +57,7 @@ class Job:
         self.pinned = False
         self._moves = moves
         self._losses = 0
+        self.beside = False
         self.status: Status = "preparing"
         self.error: Exception | None = None
         self.waiters = 0
@@ -82,7 +84,7 @@ class Job:
         For the work itself to ask, which then tells nobody.
         """
         lost = isinstance(error, WorkerLostError) and not self.stopping
-        return lost and self._moves and self._losses + 1 < MOST_LOSSES
+        return lost and self._moves and self._losses + (not self.beside) < MOST_LOSSES
 
     def begin_again(self, *, lost: bool) -> None:
         """Its worker died, of this job where it is ``lost``."""

@@ -368,6 +368,7 @@ class Jobs:
     def _tell(self, job: Job, error: WorkerLostError) -> None:
         """A job's worker died of another job: its steps so far are of no use."""
         throw = getattr(job.steps, "throw", None)
+        job.beside = True
         try:
             if throw is not None:
                 throw(error)
@@ -377,6 +378,8 @@ class Jobs:
             self._undo(job, raised, lost=False)
         else:
             self._undo(job, error, lost=False)
+        finally:
+            job.beside = False
 
     def _dispose(self, job: Job) -> None:
         close = getattr(job.steps, "close", None)

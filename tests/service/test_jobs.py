@@ -548,6 +548,27 @@ def test_a_job_of_which_workers_die_again_and_again_fails(two: Jobs) -> None:
     assert two.wait({"b": two.submit("b", after, ["b"])}, deadline())
 
 
+def test_a_worker_that_dies_of_another_job_is_not_held_against_a_job() -> None:
+    queue = Jobs(workers=1)
+    try:
+        beside = Recorded("b", 2, [], gated=True)
+        beside.deaths.extend([0] * (MOST_LOSSES - 1))
+        job = queue.submit("b", beside, ["b"], moves=True)
+        eventually(lambda: len(beside.at) == MOST_LOSSES)  # as often as it may, and it is at work again
+        dying = Recorded("a", 1, [])
+        dying.deaths.append(0)
+        other = queue.submit("a", dying, ["a"], moves=True)
+        eventually(lambda: other.status == "ready")
+        with queue.attended([other]):
+            beside.permits.release()
+            eventually(lambda: not other.live)
+        beside.permits.release(2)
+        assert queue.wait({"b": job}, deadline())
+        assert (job.status, beside.told) == ("done", [])
+    finally:
+        queue.close(timeout=PATIENCE)
+
+
 def test_a_job_that_cannot_be_begun_again_fails_with_its_worker(two: Jobs) -> None:
     dying = Recorded("a", 1, [])
     dying.deaths.append(0)
