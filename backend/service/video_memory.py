@@ -53,7 +53,8 @@ class Known:
     @property
     def size(self) -> int:
         """What it takes of memory, in bytes, roughly."""
-        click = 0 if self._click is None else len(self._click.mask.counts) + LOGITS_BYTES
+        last = self._click  # which another worker may replace meanwhile, as it does the corrections
+        click = 0 if last is None else len(last.mask.counts) + LOGITS_BYTES
         return click + sum(len(mask.counts) for mask in self._corrections.values()) + self._tracked_bytes
 
     def answered(self, prompt: Prompt) -> BoolArray | None:
@@ -81,11 +82,11 @@ class Known:
         if self.name == UNNAMED:
             there = self._tracked.get(frame) or self._corrections.get(frame)
             if there is None or mask_iou(there, drawn) < _SAME_IOU:
-                self._corrections.clear()
+                self._corrections = {}
                 self._tracked.clear()
                 self._tracked_bytes = 0
-        self._corrections.pop(frame, None)
-        nearest = sorted(self._corrections, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
+        others = [other for other in self._corrections if other != frame]
+        nearest = sorted(others, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
         self._corrections = {frame: drawn} | {other: self._corrections[other] for other in nearest}
         return [Prompt(self.name, other, mask=one.array()) for other, one in self._corrections.items()]
 

@@ -120,6 +120,26 @@ def test_where_it_was_is_remembered_in_bounded_memory(monkeypatch: pytest.Monkey
     assert known.size == size
 
 
+def test_an_object_may_be_corrected_by_another_worker_while_memory_is_counted() -> None:
+    known = Memory().known(TASK, UNNAMED, VIDEO)
+    for frame in range(3):
+        known.correct(frame, square(1))
+    size = known.size
+
+    class Corrected:
+        """A mask at which another worker comes in between."""
+
+        @property
+        def counts(self) -> bytes:
+            known.correct(0, square(1))
+            known.correct(9, square(50))  # another object
+            return Mask.from_array(square(1)).counts
+
+    known._corrections[2] = Corrected()  # type: ignore[assignment]
+    assert known.size == size
+    assert [prompt.frame for prompt in known.correct(9, square(50))] == [9]
+
+
 def test_objects_that_take_much_memory_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory()
     objects = [memory.known(TASK, str(number), VIDEO) for number in range(4)]
