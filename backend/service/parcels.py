@@ -74,8 +74,8 @@ class Parcels:
         """Keep it no longer; a newer one for the same task stays."""
         with self._database.transaction() as db:
             db.execute(
-                "DELETE FROM parcels WHERE project = ? AND task = ? AND model_version = ? AND result = ?",
-                (*parcel.address, parcel.model_version, json.dumps(parcel.result)),
+                "DELETE FROM parcels WHERE project = ? AND task = ? AND model_version = ? AND result = ? AND terms = ?",
+                (*parcel.address, parcel.model_version, json.dumps(parcel.result), parcel.terms),
             )
 
     def addresses(self) -> list[tuple[str, str]]:

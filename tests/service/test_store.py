@@ -17,6 +17,7 @@ import pytest
 
 from backend.errors import SettingsError
 from backend.service import schema
+from backend.service.parcels import Parcel
 from backend.service.records import Answer, Base, Demand, Emission, NewTrack, Project, StoredTrack, TrackKey
 from backend.service.store import EMISSIONS_KEPT, Store
 from backend.tracks import Mask, Observation
@@ -365,3 +366,13 @@ def test_a_database_of_a_later_layout_is_left_alone(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(SettingsError, match="version 99"):
         Store(tmp_path / "k.db")
+
+
+def test_a_parcel_on_other_terms_outlasts_the_one_that_was_posted_meanwhile(store: Store) -> None:
+    update = Parcel("1", "7", "v", 0.5, [{"id": "abc"}], "update")
+    store.parcels.put(update)
+    assert store.parcels.put(replace(update, terms="latest")) == "latest"
+    store.parcels.drop(update)
+    assert store.parcels.get("1", "7") == replace(update, terms="latest")
+    store.parcels.drop(replace(update, terms="latest"))
+    assert store.parcels.get("1", "7") is None
