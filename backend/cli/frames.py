@@ -146,8 +146,13 @@ class _Place:
             made = self._make()
             try:
                 self.serve(made, found)
-            except KeytrackError:
-                made.delete()
+            except KeytrackError as error:
+                try:
+                    made.delete()
+                except LabelStudioError as left:
+                    raise LabelStudioError(
+                        f"{error}; project {made.id}, which was made for it, could not be deleted: {left}"
+                    ) from error
                 raise
             self._project = made
             print(f"project {made.id}: {made.url}")

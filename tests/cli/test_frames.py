@@ -166,6 +166,15 @@ def test_a_new_project_that_could_not_have_the_frames_is_not_left_behind(clip, s
     assert (studio.deleted, len(studio.tasks)) == ([PROJECT], 1)
 
 
+def test_a_new_project_that_cannot_be_deleted_either_is_told_beside_the_reason(clip, studio, tmp_path, capsys):
+    studio.refuses[f"DELETE /api/projects/{PROJECT}"] = 403
+    to = ["--create-project", "Street", "--local-files", tmp_path, *studio.arguments]
+    assert frames(clip, "--out", tmp_path / "served" / "cuts", *to) == 2
+    said = capsys.readouterr().err
+    assert "does not serve files" in said
+    assert f"project {PROJECT}, which was made for it, could not be deleted" in said
+
+
 def test_a_project_for_something_else_is_refused_before_anything_is_cut(clip, studio, tmp_path, capsys):
     studio.label_config = '<View><Video name="v" value="$video"/></View>'
     assert frames(clip, "--out", tmp_path / "cuts", "--project", PROJECT, *studio.arguments) == 2
