@@ -147,7 +147,6 @@ def test_closing_ends_what_waits_for_a_byte(tmp_path: Path) -> None:
 
 
 def test_a_copy_serves_where_its_source_drips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "PACE_SECONDS", 0.2)
     now = [0.0]
     store = DownloadStore(tmp_path, 1 << 20, clock=lambda: now[0])
     with web_server({"/a.mp4": Answer(200, b"a video")}) as site, dripping(DRIPS["nothing"]) as host:
@@ -165,23 +164,42 @@ def test_a_copy_serves_where_its_source_drips(tmp_path: Path, monkeypatch: pytes
 
         path = ask(site.url + "/a.mp4")
         now[0] += FRESH_SECONDS + 1
+        monkeypatch.setattr(lines, "PACE_SECONDS", 0.2)
         assert ask(f"http://{host}/a.mp4") == path
         assert path.read_bytes() == b"a video"
 
 
-def test_who_waits_for_a_fetch_that_fails_is_told_so_and_does_not_ask_again(library: MediaLibrary) -> None:
-    waiting = threading.Barrier(6)
+class _Door:
+    """A lock that counts how often it was let go."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.left = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.left += 1
+        self._lock.release()
+
+
+def test_who_waits_for_a_fetch_that_fails_is_told_so_and_does_not_ask_again(tmp_path: Path) -> None:
+    library = MediaLibrary(load_settings(data_dir=tmp_path, allowed_hosts=("127.0.0.1",)))
+    door = _Door()
+    library._store._guard = door  # type: ignore[assignment]
     errors: list[str] = []
     with web_server() as site:
 
         def slow(asked: Asked) -> Answer:
-            time.sleep(0.1)
+            limit = time.monotonic() + PATIENCE
+            while door.left < 6 + 2 and time.monotonic() < limit:  # all wait; one of them has its line besides
+                time.sleep(0.002)
             return Answer(503)
 
         site.routes["/a.mp4"] = slow
 
         def fetch() -> None:
-            waiting.wait(PATIENCE)
             with pytest.raises(Unreachable) as caught:
                 library.resolve(f"{site.url}/a.mp4")
             errors.append(str(caught.value))
