@@ -29,7 +29,7 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")  # whose length does not depend on the file's
     try:
         write_text(temporary, text)
         os.replace(temporary, path)

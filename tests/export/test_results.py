@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from backend.errors import OutputError
-from backend.export.results import ResultsDirectory
+from backend.export.results import ResultsDirectory, replace_text
 
 NAMES = ("a.txt", "b", "c.txt")
 
@@ -83,3 +83,12 @@ def test_a_place_that_was_taken_meanwhile_loses_nothing(tmp_path):
 def test_only_declared_names_are_written(tmp_path):
     with ResultsDirectory(tmp_path / "out", NAMES) as results, pytest.raises(ValueError, match="other"):
         results.path("other")
+
+
+def test_a_file_with_the_longest_name_is_replaced_and_a_longer_one_is_told(tmp_path):
+    for text in ("old", "new"):
+        replace_text(tmp_path / ("x" * 255), text)
+    assert contents(tmp_path) == {"x" * 255: "new"}
+    with pytest.raises(OutputError, match="cannot write"):
+        replace_text(tmp_path / ("y" * 256), "new")
+    assert contents(tmp_path) == {"x" * 255: "new"}
