@@ -123,7 +123,8 @@ def post(client: LabelStudioClient, task: int, prediction: Posted, *, again: boo
         client: of Label Studio.
         task: its number.
         prediction: what to post, an empty one too: it tells that the task was tracked.
-        again: instead of the predictions of this version that it has.
+        again: in the place of the prediction of this version that it has. That keeps its number: an annotation that was
+            begun with it can be submitted still, which Label Studio refuses once the prediction is deleted.
 
     Returns:
         False where it had one, and nothing was done.
@@ -134,13 +135,17 @@ def post(client: LabelStudioClient, task: int, prediction: Posted, *, again: boo
     body = prediction.body(task)
     regions = {item["id"] for item in body["result"]}
     there = predictions_of(client, task, prediction.model_version)
-    posted = next((item for item in there if item.regions == regions), None)
-    if posted is None:
+    kept = next((item for item in there if item.regions == regions), None)
+    if kept is None:
         if there and not again:
             return False
-        client.post("/api/predictions", body)
+        if there:
+            kept = there[-1]
+            client.patch(f"/api/predictions/{kept.id}", body)
+        else:
+            client.post("/api/predictions", body)
     for item in there if again else ():
-        if item is not posted:
+        if item is not kept:
             client.delete(f"/api/predictions/{item.id}")
     return True
 

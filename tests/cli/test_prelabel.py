@@ -162,14 +162,16 @@ def test_annotated_tasks_where_that_is_asked_for(studio, start, tracker):
 
 
 def test_force_replaces(studio, start):
-    old = studio.add(1, model_version=VERSION)
+    older, newer = (studio.add(1, model_version=VERSION) for _ in range(2))
     other = studio.add(1, model_version="yolo-8", result=[CAR])
     studio.tasks = [plain(1)]
     assert start() == 0
-    assert set(studio.predictions) == {old, other}
+    assert set(studio.predictions) == {newer, other}
     assert start("--force") == 0
-    assert old not in studio.predictions and other in studio.predictions
-    assert [one["model_version"] for one in studio.of(1)] == ["yolo-8", VERSION]
+    assert older not in studio.predictions
+    # It keeps its number: an annotation that was begun with it can be submitted still.
+    assert [(one["id"], one["model_version"]) for one in studio.of(1)] == [(newer, VERSION), (other, "yolo-8")]
+    assert regions_of(studio, 1)
 
 
 def regions_of(studio, number):

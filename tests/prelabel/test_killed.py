@@ -153,7 +153,7 @@ def test_a_run_that_replaces(run: Run, fake: FakeStudio, before: bool, rerun: bo
     run()
     count = moments(run, again=True)
     writes = [name for name in run.fate.happened if not name.startswith("GET")]
-    assert writes == ["keep", "POST /api/predictions", "DELETE /api/predictions/", "forget"]
+    assert writes == ["keep", "PATCH /api/predictions/", "forget"]
     for moment in range(1, count + 1):
         fake.tasks = [detected(CAR, MAN)]
         run(again=True)
@@ -172,18 +172,19 @@ def test_an_answer_that_gets_lost(run: Run, fake: FakeStudio, monkeypatch, again
     monkeypatch.setattr(passing, "FIRST_WAIT", 0)
     if again:
         run()
-    whole = fake.site.routes["/api/predictions"]
+    address = f"/api/predictions/{fake.made}" if again else "/api/predictions"
+    whole = fake.site.routes[address]
     assert callable(whole)
     lost: list[int] = []
 
     def serve(asked: Asked) -> Answer:
         answer = whole(asked)
-        if asked.method == "POST" and not lost:
+        if asked.method in ("POST", "PATCH") and not lost:
             lost.append(fake.made)
             return Answer(504)
         return answer
 
-    fake.site.routes["/api/predictions"] = serve
+    fake.site.routes[address] = serve
     assert run(again=again).startswith("2 tracks in 30 frames")
     (shown,) = run.shown()
     assert run.stored() == shown and list(fake.predictions) == lost
