@@ -16,6 +16,7 @@ from backend.prelabel.plan import Leave
 from backend.prelabel.prediction import Prediction, TrackedRegion, format_regions
 from backend.prelabel.summary import Summary, Thumbnail
 from backend.service.engine import Tracker
+from backend.service.failures import relieve
 from backend.service.notes import is_doubtful
 from backend.service.records import observed
 from backend.service.timeline import Timeline
@@ -75,6 +76,7 @@ class Doer:
         except Leave as leave:
             return leave.left
         except Exception as error:  # noqa: BLE001 - one video does not keep the others
+            relieve(error)
             # What cannot be fetched was tried again already.
             return None if cancelled() else Failed.of(error, again=fetched)
         return None if cancelled() else found
