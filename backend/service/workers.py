@@ -72,7 +72,7 @@ class Workers:
         """Whether a job's next step may be this worker's.
 
         A job that no worker knows is for the one with the least to do. One whose own worker is at something else goes
-        to one that has nothing to do, as long as it has not begun.
+        to one that has nothing to do, or nothing but idle work if it is not idle itself, as long as it has not begun.
         """
         if job.home == worker.number:
             return True
@@ -81,10 +81,12 @@ class Workers:
         if job.home is None:
             mine = _work(worker.number, jobs)
             return all(mine <= _work(other.number, jobs) for other in self.alive)
+        wanted, idle = _work(worker.number, jobs)
         return (
             job.steps is None
             and not job.stopping
-            and _work(worker.number, jobs) == (0, 0)
+            and not wanted
+            and not (job.idle and idle)
             and any(
                 one.home == job.home and one is not job and one.place != job.place and one.idle <= job.idle
                 for one in jobs

@@ -495,6 +495,27 @@ def test_a_worker_without_work_takes_a_job_that_waits_behind_another_task(two: J
     assert again.at == [a.worker]
 
 
+def test_idle_work_keeps_no_worker_from_a_job_that_waits_behind_another_task(two: Jobs) -> None:
+    diary: list[str] = []
+    busy, idle = Recorded("a", 1, diary, gated=True), Recorded("idle", 2, diary, gated=True)
+    (a,) = at_once(two, busy)
+    (left,) = at_once(two, idle, idle=True)
+    assert left.worker != a.worker
+    for name in ("b", "c"):
+        two._workers._places[name] = a.worker
+    asked, more = Recorded("b", 1, diary), Recorded("c", 1, diary)
+    job = two.submit("b", asked, ["b"], place="b")
+    other = two.submit("c", more, ["c"], place="c", idle=True)
+    eventually(lambda: job.status == other.status == "ready")
+    idle.permits.release()
+    assert two.wait({"b": job}, deadline())
+    assert asked.at == [left.worker]
+    assert (left.live, other.live) == (True, True)  # no idle job takes another's worker
+    idle.permits.release()
+    busy.permits.release()
+    assert two.wait({"c": other, "a": a, "idle": left}, deadline())
+
+
 def test_a_job_whose_worker_dies_is_begun_again_by_the_other(two: Jobs) -> None:
     revived = threading.Event()
     two._revive = lambda number: revived.wait(PATIENCE)
