@@ -96,15 +96,15 @@ def test_a_handshake_that_drips_is_given_up(library: MediaLibrary) -> None:
 def test_what_comes_at_a_fair_pace_is_taken(library: MediaLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     """Much longer than the time in which something has to come."""
     monkeypatch.setattr(lines, "LEAST_BYTES", 1)
-    monkeypatch.setattr(lines, "PACE_SECONDS", 0.5)
+    monkeypatch.setattr(lines, "PACE_SECONDS", 1.0)
     body = bytes(1 << 20)
 
     def serve(connection: socket.socket) -> None:
         with connection:
             connection.recv(1 << 16)
             connection.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode())
-            for start in range(0, len(body), 1 << 17):
-                connection.sendall(body[start : start + (1 << 17)])
+            for start in range(0, len(body), 1 << 16):
+                connection.sendall(body[start : start + (1 << 16)])
                 time.sleep(0.15)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
