@@ -12,7 +12,7 @@ from PIL import Image
 
 from backend.__main__ import main
 from backend.cli import export
-from backend.cli.track import LABEL_CONFIG
+from backend.cli.label_config import LABEL_CONFIG
 from support.clips import coded_frames, make_clip, read_code
 from support.exports import brush_region, keyframe, rectangle_region, task, video_region, write_export, write_images
 

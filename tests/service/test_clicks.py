@@ -13,6 +13,7 @@ from backend.tracks import Prompt
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import HEIGHT, WIDTH, Background, Service
 from support.slides import ADDRESSES, Annotator, Start, filled, mask_of, only, write_slides
+from support.video_client import eventually
 
 
 def spots(prompt: Prompt) -> list[tuple[int, int, bool]]:
@@ -151,7 +152,7 @@ def test_a_box_round_a_mask_makes_it_anew(annotator: Annotator) -> None:
 def test_the_neighbouring_pictures_are_encoded_ahead(annotator: Annotator) -> None:
     annotator.click(3, 50, 40)
     tracker = annotator.service.tracker
-    tracker.until(lambda: len(tracker.encoded) == 6)
+    eventually(lambda: len(tracker.encoded) == 6)
     assert [frame for _, frame in tracker.encoded] == [3, 4, 2, 5, 6, 7]
 
 
@@ -164,6 +165,7 @@ def test_a_click_does_not_wait_for_a_track(start: Start) -> None:
     annotator.accept()
     service.budget(0.2)
     annotator.track()  # is held on its first picture
+    eventually(lambda: service.keytrack.jobs()["running"] == 1)
     annotator.reject()
     service.budget(PATIENCE)
     click = Background(lambda: annotator.click(5, 120, 90, "Person"))
