@@ -72,7 +72,8 @@ def test_what_was_pressed_is_the_tasks_prediction(
     assert [one["id"] for one in predictions(project)] == [first["id"]]
 
     # A correction takes its place, and who had begun with the older one can submit.
-    (corrected,) = project.press("street", [moved(tracked[0], 12, x=10.0, y=10.0)])
+    corrected = moved(tracked[0], 12, x=10.0, y=10.0)
+    project.press("street", [corrected])
     until(lambda: predictions(project)[0]["result"] != first["result"])
     (second,) = predictions(project)
     assert (second["id"], second["result"]) == (first["id"], project.press("street", [corrected]))
