@@ -238,7 +238,7 @@ class Interactive:
 
     def _hand_out(self, pursuit: Pursuit, reply: Reply) -> Reply:
         human = [item["frame"] for item in pursuit.human]
-        if self._store.emit(pursuit.key, pursuit.revision, reply.results, human):
+        if self._store.emit(pursuit.key, pursuit.revision, reply.results, human, complete=reply.complete):
             return reply
         return _verbatim(pursuit.region)
 

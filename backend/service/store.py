@@ -266,15 +266,22 @@ class Store:
 
     # What was handed out
 
-    def emit(self, key: TrackKey, revision: int, results: Sequence[Item], human: Collection[int]) -> bool:
-        """Note a region's results as handed out; False, and nothing noted, where a newer press changed the track."""
+    def emit(
+        self, key: TrackKey, revision: int, results: Sequence[Item], human: Collection[int], *, complete: bool = True
+    ) -> bool:
+        """Note a region's results as handed out; False, and nothing noted, where a newer press changed the track.
+
+        Those that are not ``complete`` leave the track's answer alone: it may have come since they were put together.
+        """
         with self._database.transaction() as db:
             track = _current(db, key, revision)
             if track is None:
                 return False
-            db.execute(
-                "UPDATE tracks SET answer = ? WHERE id = ? AND answer IS NOT NULL", (json.dumps(list(results)), track)
-            )
+            if complete:
+                db.execute(
+                    "UPDATE tracks SET answer = ? WHERE id = ? AND answer IS NOT NULL",
+                    (json.dumps(list(results)), track),
+                )
             _note_emission(db, track, results, human)
         return True
 

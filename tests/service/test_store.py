@@ -259,6 +259,14 @@ def test_what_is_handed_out_of_a_complete_track_becomes_its_answer(store: Store)
     assert [emission.sequence[0]["frame"] for emission in store.emitted(KEY)] == [3, 2, 1]
 
 
+def test_what_is_done_of_a_track_does_not_replace_its_answer_that_came_meanwhile(store: Store) -> None:
+    store.begin(KEY, 1, DEMAND, keep=False)
+    store.finish(KEY, 1, answer(), [3], reach=REACH)
+    assert store.emit(KEY, 1, answer([{"frame": 1}]).results, [], complete=False)
+    assert row(store).answer == answer()
+    assert store.emitted(KEY)[0].sequence == [{"frame": 1}]
+
+
 def test_tracks_are_kept_apart_by_project_task_and_region(store: Store) -> None:
     keys = [KEY, replace(KEY, project="2"), replace(KEY, task="8"), replace(KEY, region="xyz")]
     for frame, key in enumerate(keys):
