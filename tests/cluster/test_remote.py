@@ -147,7 +147,7 @@ def test_errors_are_the_trackers_own(tracker: Tracker, video: VideoReader, signs
 def test_a_cancelled_call_ends_where_it_is(tracker: Tracker, video: VideoReader, signs: Path) -> None:
     (signs / "hold-14").touch()
     found = values(tracker.track(video, [BOX], cancelled=(signs / "waits-14").exists))
-    assert (signs / "cancelled").exists()
+    until((signs / "cancelled").exists)  # which may be told while results that had come before are given
     assert len(found) < FRAMES
 
 
