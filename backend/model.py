@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -31,7 +31,7 @@ from backend.service.jobs import Jobs
 from backend.service.overview import Overview
 from backend.service.payloads import Task, annotator_of, check_text, parse_tasks, project_of
 from backend.service.pictures import Pictures
-from backend.service.presses import KeptPress
+from backend.service.presses import KeptPress, PressBody
 from backend.service.readers import Readers
 from backend.service.records import Project, still_there
 from backend.service.store import DATABASE, Store
@@ -131,21 +131,29 @@ class Keytrack:
         complete; whoever presses goes first."""
         self._delivery.resume()
         for kept in list(self._store.presses):
-            tracks = [one for one in self._store.tracks(kept.project, kept.task) if one.demand.label == kept.label]
-            if all(one.complete or one.problem is not None for one in tracks):
-                self._pressed_for.ended(kept.project, kept.task)
-                continue
-            try:
-                config = parse_config(kept.label_config)
-                own = {one.key.region for one in tracks}  # of another class meanwhile, a region had a newer press
-                regions = [one for one in parse_regions(kept.result, config) if one.id in own]
-                footage = self._footage(Task(id=kept.task, data=kept.data), config, kept.project)
-                self._interactive.press(kept.project, kept.task, regions, footage, 0, idle=True)
-            except UnavailableError:  # stopped meanwhile; the next start takes up the rest
-                return
-            except KeytrackError as error:  # an older version took what this one refuses
-                logger.warning("task %s of project %s is not taken up again: %s", kept.task, kept.project, error)
-                self._store.presses.drop(kept)
+            own = [one for one in self._store.tracks(kept.project, kept.task) if one.pressed == kept.number]
+            left = [one for one in own if not one.complete and one.problem is None]
+            if left:
+                try:
+                    self._take_up(kept, {one.key.region for one in own})
+                    continue
+                except (UnavailableError, StorageError) as error:  # stopped meanwhile, for one
+                    logger.warning("what was pressed is taken up again at the next start: %s", error)
+                    return
+                except KeytrackError as error:  # an older version took what this one refuses
+                    logger.warning("task %s of project %s is not taken up again: %s", kept.task, kept.project, error)
+                    with _forgiving():
+                        for one in left:
+                            self._store.fail(one.key, one.revision, str(error))
+            self._pressed_for.ended(kept.project, kept.task)
+
+    def _take_up(self, kept: KeptPress, own: Collection[str]) -> None:
+        """Go on with a press, for those regions that no newer one has asked for."""
+        body = kept.body
+        config = parse_config(body.label_config)
+        regions = [one for one in parse_regions(body.result, config) if one.id in own]
+        footage = self._footage(Task(id=kept.task, data=body.data), config, kept.project)
+        self._interactive.resume(kept.project, kept.task, regions, footage, kept.number)
 
     def stop(self) -> None:
         """End all work; whoever waits for some is let go with what is done."""
@@ -249,16 +257,14 @@ class Keytrack:
         if not regions:
             return {"result": [], "model_version": self.model_version}
         footage = self._footage(task, config, project_id)
-        label = next(iter(regions[0].labels), "")
-        kept = KeptPress(project_id, task.id, label, task.data, _listed(result), label_config)
-        with _forgiving():
-            self._store.presses.keep(kept)
-        owner = annotator_of(raw)
-        replies = self._interactive.press(project_id, task.id, regions, footage, deadline, annotator=owner)
-        if all(reply.complete for reply in replies):
+        body = PressBody(next(iter(regions[0].labels), ""), task.data, _listed(result), label_config)
+        press, replies = self._interactive.press(
+            project_id, task.id, regions, footage, deadline, body=body, annotator=annotator_of(raw)
+        )
+        if all(reply.over for reply in replies):
             with _forgiving():
-                self._store.presses.drop(kept)
-            self._pressed_for.returned(project_id, task.id, label)
+                self._store.presses.drop(project_id, task.id, press)
+            self._pressed_for.returned(project_id, task.id, press)
         entry: dict[str, Any] = {
             "result": [item for reply in replies for item in reply.results],
             "model_version": self.model_version,

@@ -44,6 +44,8 @@ def give(client: LabelStudioClient, parcel: Parcel) -> str:
     if parcel.terms != "beside" and is_annotated(task):
         return "not posted: somebody has annotated it"
     ours = _ours(task, parcel.model_version)
+    if any(parcel.missing & one.regions for one in ours):
+        return "not posted: a track failed that its prediction has"
     if parcel.terms in ("latest", "update"):
         return _replace(client, number, parcel, ours)
     if ours:

@@ -21,7 +21,7 @@ class Pressed:
 
     The annotator gets them by pressing again; the prediction is for whoever else opens the task, or sorts tasks by
     doubt. What is posted is what a press returns. Where all of it was waited for, a prediction that the task has is
-    brought up to date, and none is made.
+    brought up to date, and none is made. A track that failed is left out, and never takes what there is of it away.
 
     Args:
         store: has the tracks, and the presses that were answered before they were complete.
@@ -45,44 +45,47 @@ class Pressed:
         self._lock = threading.Lock()  # what is read last is sent last
         self._told: set[str] = set()  # projects of which it was said that there is no token
 
-    def ended(self, project: str, task: str, waited: Collection[str] = ()) -> None:
+    def ended(self, project: str, task: str, waited: Collection[int] = ()) -> None:
         """Work on a task's tracks is at its end, well or not; what others are still making is waited for.
 
         Args:
             project: Label Studio's.
             task: Label Studio's.
-            waited: the classes of the tracks whose press is answered with them now.
+            waited: the presses that are answered with them now.
         """
         self._settle(project, task, waited, returned=not waited)
 
-    def returned(self, project: str, task: str, label: str) -> None:
-        """A press was answered with complete tracks of a class, as Label Studio's page has them now."""
-        self._settle(project, task, [label], returned=True)
+    def returned(self, project: str, task: str, press: int) -> None:
+        """A press was answered with all that comes of it, as Label Studio's page has it now."""
+        self._settle(project, task, [press], returned=True)
 
-    def _settle(self, project: str, task: str, waited: Collection[str], *, returned: bool) -> None:
+    def _settle(self, project: str, task: str, waited: Collection[int], *, returned: bool) -> None:
         try:
             with self._lock:
                 self._send(project, task, waited, returned)
         except KeytrackError as error:  # the tracks are stored; the next start, or the next press, comes here again
             logger.warning("task %s of project %s: what was pressed is not posted yet: %s", task, project, error)
 
-    def _send(self, project: str, task: str, waited: Collection[str], returned: bool) -> None:
-        tracks = _of_latest_source(still_there(self._store.tracks(project, task)))
-        if any(track.answer is None and track.problem is None for track in tracks):
+    def _send(self, project: str, task: str, waited: Collection[int], returned: bool) -> None:
+        stored = self._store.tracks(project, task)
+        tracks = _of_latest_source(still_there(stored))
+        if any(_unfinished(track) for track in tracks):
             return
-        kept = [press for press in self._store.presses.of(project, task) if press.label not in waited]
+        kept = [press.number for press in self._store.presses.of(project, task) if press.number not in waited]
         if not kept and not returned:
             return  # before the answer it is not known what that is
         answers = [track.answer for track in tracks if track.answer is not None]
-        # Of a correction that failed Label Studio may have what was complete before it.
-        corrected = any(track.answer is None and track.base is not None for track in tracks)
-        if answers and not corrected and self._may_post(project):
+        if answers and self._may_post(project):
             result = [item for answer in answers for item in answer.results]
             score = min(answer.score for answer in answers)
-            terms: Terms = "latest" if kept or not waited else "update"
-            self._delivery.send(Parcel(project, task, self._model_version, score, result, terms))
-        for press in kept:  # only now: whatever ends the process before this, the next start finds them
-            self._store.presses.drop(press)
+            shown = {track.pressed for track in tracks}  # what others asked for was deleted since
+            terms: Terms = "latest" if not waited or shown.intersection(kept) else "update"
+            missing = frozenset(track.key.region for track in tracks if track.answer is None)
+            self._delivery.send(Parcel(project, task, self._model_version, score, result, terms, missing))
+        at_work = {track.pressed for track in stored if _unfinished(track)}
+        for number in kept:  # only now: whatever ends the process before this, the next start finds them
+            if number not in at_work:
+                self._store.presses.drop(project, task, number)
 
     def _may_post(self, project: str) -> bool:
         client = self._client(project)
@@ -93,6 +96,10 @@ class Pressed:
             self._told.add(project)
             logger.info("project %s: what is pressed is not posted: %s", project, TOKENLESS)
         return False
+
+
+def _unfinished(track: StoredTrack) -> bool:
+    return track.answer is None and track.problem is None
 
 
 def _of_latest_source(tracks: Sequence[StoredTrack]) -> list[StoredTrack]:

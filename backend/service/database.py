@@ -48,12 +48,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All that is done inside, or, where it raises, nothing.
+        """All that is done inside, or, where it raises, nothing; a transaction inside another one is part of that.
 
         Raises:
             StorageError: the disk did not take it.
         """
         with self.lock, self._told():
+            if self._connection.in_transaction:  # this thread's: it has the lock
+                yield self._connection
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -9,14 +9,16 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from backend.errors import BusyError, KeytrackError, StorageError
+from backend.errors import BusyError, KeytrackError, StorageError, UnavailableError
 from backend.labelstudio.edits import Item, same_keyframe, split_human
 from backend.labelstudio.hosts import shown
 from backend.labelstudio.regions import Region, replace_sequence
 from backend.service import notes
 from backend.service.engine import Engine
 from backend.service.jobs import Job, Jobs
+from backend.service.presses import KeptPress, PressBody
 from backend.service.pursuit import Pursuit
 from backend.service.readers import Readers
 from backend.service.records import Demand, Emission, StoredFrame, StoredTrack, TrackKey
@@ -51,15 +53,19 @@ class Footage:
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """A region's results after a press, its score where it has been tracked, and whether that is all of its track."""
+    """A region's results after a press, its score where it has been tracked, and whether that is all of its track.
+
+    ``over``: nothing more comes of this press for it: it is complete, it failed, or a newer press asks for it.
+    """
 
     results: list[Item]
     score: float | None = None
     complete: bool = False
+    over: bool = False
 
 
-Ended = Callable[[str, str, Collection[str]], None]
-"""Told of a project and a task whose tracks were worked on, and of the classes of those that somebody waits for."""
+Ended = Callable[[str, str, Collection[int]], None]
+"""Told of a project and a task whose tracks were worked on, and of the presses on them that somebody waits for."""
 
 
 class Interactive:
@@ -93,26 +99,29 @@ class Interactive:
         footage: Footage,
         deadline: float,
         *,
-        idle: bool = False,
+        body: PressBody,
         annotator: Hashable = None,
-    ) -> list[Reply]:
-        """Track ``regions``, all of one class; returns a reply for each, in their order.
+    ) -> tuple[int, list[Reply]]:
+        """Track ``regions``, all of one class; returns the press's number, and a reply for each, in their order.
 
         Regions that changed since they were last handed out are tracked in one new job, which replaces older jobs
         for the same regions. What is not done at ``deadline`` (of ``time.monotonic``) goes on in the background, and
         the next press returns it. A region that cannot be tracked comes back as it was, with a note that says why.
-        ``idle`` work has its turns when there is nothing else to do; all that an ``annotator`` wants has one share of
-        them, where it is known who that is.
+        The press is kept as it came, in the ``body``, until somebody drops it. All that an ``annotator`` wants has one
+        share of the work, where it is known who that is.
         """
+        press = 0
         try:
             with self._deciding:
-                pursuits, wanted = self._compare(project, task, regions, footage)
-                name = f"task {task} of project {project}"
-                submit = partial(self._jobs.submit, name, place=(project, task), owner=annotator, idle=idle, moves=True)
-                jobs, refused = self._begin(pursuits, wanted, footage, submit)
+                # A process that is killed has stored all of a press, or the older ones are as they were.
+                with self._store.together():
+                    press = self._store.next_press()
+                    pursuits, wanted = self._compare(project, task, regions, footage, press)
+                    self._store.presses.keep(KeptPress(project, task, press, body))
+                jobs, refused = self._begin(pursuits, wanted, footage, self._submitter(project, task, owner=annotator))
             if jobs:
                 self._jobs.wait(jobs, deadline)
-            return [
+            return press, [
                 _verbatim(pursuit.region, notes.problem(refused, {}, 0, None))
                 if refused is not None and pursuit in wanted
                 else self._reply(pursuit, jobs.get(pursuit.key))
@@ -120,13 +129,31 @@ class Interactive:
             ]
         except StorageError as error:  # to be said at the regions: of a failed request the page shows nothing
             logger.error("task %s of project %s: %s", task, project, error)
-            return [_verbatim(region, notes.problem(str(error), {}, 0, None)) for region in regions]
+            return press, [_verbatim(region, notes.problem(str(error), {}, 0, None)) for region in regions]
+
+    def resume(self, project: str, task: str, regions: Sequence[Region], footage: Footage, press: int) -> None:
+        """Go on with what was pressed for, under the number that it has: idle work, which has its turns when there is
+        nothing else to do.
+
+        Raises:
+            UnavailableError: the service is stopping, or too much waits.
+            StorageError: the store cannot be used.
+        """
+        with self._deciding:
+            with self._store.together():
+                pursuits, wanted = self._compare(project, task, regions, footage, press)
+            _, refused = self._begin(pursuits, wanted, footage, self._submitter(project, task, idle=True))
+        if refused is not None:
+            raise UnavailableError(refused)
+
+    def _submitter(self, project: str, task: str, **further: Any) -> Callable[..., Job]:
+        name, place = f"task {task} of project {project}", (project, task)
+        return partial(self._jobs.submit, name, place=place, moves=True, **further)
 
     def _compare(
-        self, project: str, task: str, regions: Sequence[Region], footage: Footage
+        self, project: str, task: str, regions: Sequence[Region], footage: Footage, press: int
     ) -> tuple[list[Pursuit], list[Pursuit]]:
         """Compare with the store: all, and those that have to be tracked and are not being tracked."""
-        press = self._store.next_press()
         pursuits: list[Pursuit] = []
         wanted: list[Pursuit] = []
         for region in regions:
@@ -146,6 +173,7 @@ class Interactive:
             pursuits.append(Pursuit(key, revision, region, tuple(demand.human), demand.closed, base))
             if not at_work and (stored is None or not stored.complete):
                 wanted.append(pursuits[-1])
+                self._store.fail(key, revision, None)
         return pursuits, wanted
 
     def _begin(
@@ -170,8 +198,6 @@ class Interactive:
         footage: Footage,
         submit: Callable[..., Job],
     ) -> Job:
-        for pursuit in pursuits:
-            self._store.fail(pursuit.key, pursuit.revision, None)
         work = TrackingWork(
             pursuits,
             neighbours,
@@ -188,14 +214,15 @@ class Interactive:
         return job
 
     def _tell_end(self, pursuits: Collection[Pursuit], job: Job) -> None:
-        labels = {label for pursuit in pursuits for label in pursuit.region.labels[:1]} if job.waiters else set()
+        tracks = [self._store.track(pursuit.key) for pursuit in pursuits] if job.waiters else []
+        presses = {track.pressed for track in tracks if track is not None}
         for project, task in {(pursuit.key.project, pursuit.key.task) for pursuit in pursuits}:
-            self._ended(project, task, labels)
+            self._ended(project, task, presses)
 
     def _reply(self, pursuit: Pursuit, job: Job | None) -> Reply:
         track = self._store.track(pursuit.key)
         if track is None or track.revision != pursuit.revision:  # a newer press took over; it will answer
-            return _verbatim(pursuit.region)
+            return _verbatim(pursuit.region, over=True)
         if track.answer is not None:
             human = {item["frame"]: item for item in pursuit.human}
             stored = track.answer.results[0]["value"]
@@ -208,7 +235,8 @@ class Interactive:
                 score=track.answer.score,
                 texts=track.answer.texts,
             )
-            return self._hand_out(pursuit, Reply([item, *pursuit.region.companions], track.answer.score, complete=True))
+            results = [item, *pursuit.region.companions]
+            return self._hand_out(pursuit, Reply(results, track.answer.score, complete=True, over=True))
         return self._unfinished(pursuit, track, job)
 
     def _unfinished(self, pursuit: Pursuit, track: StoredTrack, job: Job | None) -> Reply:
@@ -221,13 +249,14 @@ class Interactive:
             text = notes.progress(work.stage if work is not None else "waiting for its turn")
         else:
             text = notes.partial(frames, track.revision, timeline, again=track.base is not None)
+        over = track.problem is not None
         if timeline is None or not frames:
-            return _verbatim(pursuit.region, text)
+            return _verbatim(pursuit.region, text, over=over)
         try:
             results = pursuit.results(frames, timeline, self._keyframe_iou, [text, *timeline.warnings, *track.remarks])
         except KeytrackError as error:
-            return _verbatim(pursuit.region, notes.problem(str(error), {}, track.revision, None))
-        return self._hand_out(pursuit, Reply(results, notes.score(frames)))
+            return _verbatim(pursuit.region, notes.problem(str(error), {}, track.revision, None), over=over)
+        return self._hand_out(pursuit, Reply(results, notes.score(frames), over=over))
 
     def _on_show(self, track: StoredTrack) -> dict[int, StoredFrame]:
         """A track's frames; without those of the base where nothing that it rests on still holds."""
@@ -240,13 +269,13 @@ class Interactive:
         human = [item["frame"] for item in pursuit.human]
         if self._store.emit(pursuit.key, pursuit.revision, reply.results, human, complete=reply.complete):
             return reply
-        return _verbatim(pursuit.region)
+        return _verbatim(pursuit.region, over=True)
 
 
-def _verbatim(region: Region, *texts: str) -> Reply:
+def _verbatim(region: Region, *texts: str, over: bool = False) -> Reply:
     """The region as it came, with notes."""
     item = replace_sequence(region, region.raw["value"]["sequence"], texts=texts) if texts else region.raw
-    return Reply([item, *region.companions])
+    return Reply([item, *region.companions], over=over)
 
 
 def _demand(region: Region, stored: StoredTrack | None, emissions: Sequence[Emission], source: str) -> Demand:

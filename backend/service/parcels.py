@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +18,8 @@ alone; both are for tasks without an annotation."""
 
 @dataclass(frozen=True)
 class Parcel:
-    """A task's prediction, as Label Studio takes it."""
+    """A task's prediction, as Label Studio takes it. ``missing`` are the regions that would belong to it and could not
+    be tracked: it takes the place of none that has one of them."""
 
     project: str
     task: str
@@ -25,11 +27,17 @@ class Parcel:
     score: float
     result: list[Item]
     terms: Terms = "first"
+    missing: frozenset[str] = frozenset()
 
     @property
     def address(self) -> tuple[str, str]:
         """Project and task: a task has one parcel at a time."""
         return self.project, self.task
+
+    @property
+    def regions(self) -> set[str]:
+        """The ids of its regions."""
+        return {item["id"] for item in self.result}
 
     def body(self, task: int) -> dict[str, Any]:
         """What is posted."""
@@ -51,24 +59,24 @@ class Parcels:
 
     def put(self, parcel: Parcel) -> Terms:
         """Keep a parcel, in place of the task's older one; returns on what terms: where those of the older one are
-        others, as the latest."""
+        others, as the latest. An older one that has what this one is missing stays."""
         row = *parcel.address, parcel.model_version, parcel.score, json.dumps(parcel.result)
         with self._database.transaction() as db:
-            older = db.execute("SELECT terms FROM parcels WHERE project = ? AND task = ?", parcel.address).fetchone()
-            terms: Terms = parcel.terms if older in (None, (parcel.terms,)) else "latest"
+            older = _read(db, *parcel.address)
+            if older is not None and older.model_version == parcel.model_version and parcel.missing & older.regions:
+                return older.terms
+            terms: Terms = parcel.terms if older is None or older.terms == parcel.terms else "latest"
             db.execute(
-                "INSERT OR REPLACE INTO parcels (project, task, model_version, score, result, terms) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (*row, terms),
+                "INSERT OR REPLACE INTO parcels (project, task, model_version, score, result, terms, missing) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row, terms, json.dumps(sorted(parcel.missing))),
             )
         return terms
 
     def get(self, project: str, task: str) -> Parcel | None:
         """A task's parcel."""
-        row = self._database.one(
-            "SELECT model_version, score, result, terms FROM parcels WHERE project = ? AND task = ?", (project, task)
-        )
-        return None if row is None else Parcel(project, task, row[0], row[1], json.loads(row[2]), row[3])
+        with self._database.transaction() as db:
+            return _read(db, project, task)
 
     def drop(self, parcel: Parcel) -> None:
         """Keep it no longer; a newer one for the same task stays."""
@@ -81,3 +89,14 @@ class Parcels:
     def addresses(self) -> list[tuple[str, str]]:
         """Projects and tasks that have one, the oldest first."""
         return [(project, task) for project, task in self._database.all("SELECT project, task FROM parcels")]
+
+
+def _read(db: sqlite3.Connection, project: str, task: str) -> Parcel | None:
+    row = db.execute(
+        "SELECT model_version, score, result, terms, missing FROM parcels WHERE project = ? AND task = ?",
+        (project, task),
+    ).fetchone()
+    if row is None:
+        return None
+    version, score, result, terms, missing = row
+    return Parcel(project, task, version, score, json.loads(result), terms, frozenset(json.loads(missing)))

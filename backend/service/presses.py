@@ -11,19 +11,27 @@ from backend.service.database import Database
 
 
 @dataclass(frozen=True)
-class KeptPress:
+class PressBody:
     """A press as it came: the task's data, the regions of one class, and the labeling configuration."""
 
-    project: str
-    task: str
     label: str
     data: dict[str, Any]
     result: list[Any]
     label_config: str
 
 
+@dataclass(frozen=True)
+class KeptPress:
+    """A press that is kept. Its tracks are those of the task that were pressed for last under its ``number``."""
+
+    project: str
+    task: str
+    number: int
+    body: PressBody
+
+
 class Presses:
-    """The store's presses: the last one on each class of each task.
+    """The store's presses.
 
     Args:
         database: where they are kept.
@@ -33,26 +41,37 @@ class Presses:
         self._database = database
 
     def keep(self, press: KeptPress) -> None:
-        """Keep a press, in place of the one before it."""
-        row = press.project, press.task, press.label
-        body = json.dumps([press.data, press.result, press.label_config])
-        with self._database.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO presses (project, task, label, body) VALUES (?, ?, ?, ?)", (*row, body))
-
-    def drop(self, press: KeptPress) -> None:
-        """Keep it no longer; a newer one on the same class that came meanwhile goes as well if it is equal."""
-        body = json.dumps([press.data, press.result, press.label_config])
+        """Keep a press whose tracks are stored. Older ones on the task go, all of whose tracks newer ones asked for; of
+        the others somebody may still want the rest."""
+        body = press.body
+        row = press.project, press.task, press.number, body.label
         with self._database.transaction() as db:
             db.execute(
-                "DELETE FROM presses WHERE project = ? AND task = ? AND label = ? AND body = ?",
-                (press.project, press.task, press.label, body),
+                "INSERT INTO presses (project, task, number, label, body) VALUES (?, ?, ?, ?, ?)",
+                (*row, json.dumps([body.data, body.result, body.label_config])),
+            )
+            db.execute(
+                "DELETE FROM presses WHERE project = ? AND task = ? AND NOT EXISTS (SELECT 1 FROM tracks t "
+                "WHERE t.project = presses.project AND t.task = presses.task AND t.pressed = presses.number)",
+                (press.project, press.task),
             )
 
+    def drop(self, project: str, task: str, number: int) -> None:
+        """Keep a press no longer."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM presses WHERE project = ? AND task = ? AND number = ?", (project, task, number))
+
     def of(self, project: str, task: str) -> list[KeptPress]:
-        """Those on a task."""
-        rows = self._database.all("SELECT label, body FROM presses WHERE project = ? AND task = ?", (project, task))
-        return [KeptPress(project, task, label, *json.loads(body)) for label, body in rows]
+        """Those on a task, the oldest first."""
+        return list(self._found("WHERE project = ? AND task = ?", project, task))
 
     def __iter__(self) -> Iterator[KeptPress]:
-        rows = self._database.all("SELECT project, task, label, body FROM presses ORDER BY rowid")
-        return (KeptPress(project, task, label, *json.loads(body)) for project, task, label, body in rows)
+        return self._found("")
+
+    def _found(self, where: str, *values: str) -> Iterator[KeptPress]:
+        rows = self._database.all(
+            f"SELECT project, task, number, label, body FROM presses {where} ORDER BY id",  # noqa: S608
+            values,
+        )
+        for project, task, number, label, body in rows:
+            yield KeptPress(project, task, number, PressBody(label, *json.loads(body)))

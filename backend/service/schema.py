@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from types import MappingProxyType
 
-VERSION = 5
+VERSION = 6
 
 _TABLES = """
 CREATE TABLE projects (
@@ -60,6 +60,21 @@ CREATE TABLE parcels (
 """,
         # What becomes of one where the task has a prediction, or an annotation, already.
         4: "ALTER TABLE parcels ADD COLUMN terms TEXT NOT NULL DEFAULT 'first'",
+        # Presses by their numbers, several on a class. What a parcel lacks since it could not be tracked.
+        5: """
+ALTER TABLE presses RENAME TO presses_by_label;
+CREATE TABLE presses (
+    id INTEGER PRIMARY KEY, project TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,
+    label TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX presses_of_task ON presses (project, task);
+INSERT INTO presses (project, task, number, label, body)
+    SELECT p.project, p.task, max(t.pressed), p.label, p.body FROM presses_by_label p
+    JOIN tracks t ON t.project = p.project AND t.task = p.task AND t.label = p.label
+    GROUP BY p.rowid ORDER BY p.rowid;
+DROP TABLE presses_by_label;
+ALTER TABLE parcels ADD COLUMN missing TEXT NOT NULL DEFAULT '[]';
+""",
     }
 )
 

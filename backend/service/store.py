@@ -54,8 +54,8 @@ class Store:
         self.parcels = Parcels(self._database)
 
     @contextmanager
-    def _flushed_transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees everything that was gathered."""
+    def together(self) -> Iterator[sqlite3.Connection]:
+        """What is stored inside is stored as one, whatever ends the process, or, where something raises, not at all."""
         with self._database.lock:
             self._observations.flush()
             with self._database.transaction() as db:
@@ -103,7 +103,9 @@ class Store:
 
     def next_press(self) -> int:
         """A number for a press, higher than any before it."""
-        (latest,) = self._database.one("SELECT coalesce(max(pressed), 0) FROM tracks")
+        (latest,) = self._database.one(
+            "SELECT max((SELECT coalesce(max(pressed), 0) FROM tracks), (SELECT coalesce(max(number), 0) FROM presses))"
+        )
         return int(latest) + 1
 
     def touch(self, key: TrackKey, press: int, label: str) -> None:
@@ -128,7 +130,7 @@ class Store:
             json.dumps(sorted(demand.closed)),
             press,
         )
-        with self._flushed_transaction() as db:
+        with self.together() as db:
             old = self.track(key)
             (revision,) = db.execute(
                 "INSERT INTO tracks "
@@ -158,7 +160,7 @@ class Store:
         Frames of the base that this revision did not touch become its own, where they lie in ``reach``, the frames
         that the track goes over; what else older revisions left goes.
         """
-        with self._flushed_transaction() as db:
+        with self.together() as db:
             track = _current(db, key, revision)
             if track is not None:
                 db.execute(
@@ -198,7 +200,7 @@ class Store:
             False, and nothing done, where a track of this source was stored or pressed for since: that goes before.
         """
         rows = [[values_of(observation) for observation in track.observations] for track in tracks]
-        with self._flushed_transaction() as db:
+        with self.together() as db:
             if db.execute(
                 "SELECT 1 FROM tracks WHERE project = ? AND task = ? AND source = ? AND pressed >= ?",
                 (project, task, source, since),
@@ -224,7 +226,7 @@ class Store:
     def forget(self, project: str, task: str, regions: Collection[str], *, since: int) -> None:
         """Remove tracks; those stay in which a human has, or had, a keyframe, and those of the press ``since`` or of a
         later one."""
-        with self._flushed_transaction() as db:
+        with self.together() as db:
             _forget(db, project, task, regions, since)
 
     def remark(self, key: TrackKey, revision: int, remarks: Sequence[str]) -> None:
@@ -242,7 +244,7 @@ class Store:
         """
         if one.base is None:
             return False
-        with self._flushed_transaction() as db:
+        with self.together() as db:
             current = self.track(other.key)
             if _current(db, one.key, one.revision) is None or current is None or not current.complete:
                 return False

@@ -203,6 +203,33 @@ def test_a_track_that_failed_is_left_out_and_of_a_corrected_one_the_prediction_s
     assert fake.of(1) == [before]
 
 
+OUTSIDE = region("outside", keyframe(90, 40, 30, 32, 24))
+
+
+def test_a_press_one_of_whose_tracks_failed_is_over_when_it_is_answered(start: Start, fake: FakeStudio) -> None:
+    service = start()
+    assert "frame" in notes_of(service.press(CAR, OUTSIDE)[1])[0]
+    idle(service)
+    assert (kept(service), fake.writes()) == ([], [])
+
+
+def test_a_prediction_is_not_replaced_by_one_that_lacks_what_failed_since(
+    slow: Service, fake: FakeStudio, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, delivery.logger.name)
+    begin(slow, CAR, OTHER)
+    end(slow)
+    before = copy.deepcopy(fake.of(1))
+    assert [item["id"] for item in before[0]["result"]] == ["car", "other"]
+    # Of another direction nothing is left of what it was.
+    turned = region("other", keyframe(90, 100, 60, 20, 20))
+    begin_again(slow, moved(slow.press(CAR, OTHER)[0], 20, x=10.0), turned, choice(turned, "forward"))
+    end(slow)
+    assert fake.of(1) == before
+    assert "not posted: a track failed that its prediction has" in caplog.text
+    assert kept(slow) == []
+
+
 def test_without_a_token_nothing_is_kept_and_it_is_said_once(
     start: Start, fake: FakeStudio, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from backend.errors import MediaError
+from backend import model
+from backend.errors import LabelConfigError, MediaError
+from backend.service.records import StoredTrack, TrackKey
 from support.fake_tracker import PATIENCE, FakeTracker
-from support.service import Background, Service, keyframe, notes_of, region, without_notes
+from support.service import Background, Service, keyframe, notes_of, region, sequence_of, task, without_notes
 from support.video_client import eventually
 
 DRAWN = keyframe(10, 40, 30, 32, 24)
@@ -123,7 +129,7 @@ def test_of_two_presses_on_a_class_the_later_one_is_kept(start: Start) -> None:
     later = keyframe(10, 44, 30, 32, 24)
     service.press_one(region("a", later))
     (kept,) = service.keytrack._store.presses
-    assert kept.result[0]["value"]["sequence"] == [later]
+    assert kept.body.result[0]["value"]["sequence"] == [later]
 
 
 def test_a_service_that_is_stopped_while_it_starts_keeps_what_was_pressed(start: Start) -> None:
@@ -174,6 +180,135 @@ def test_a_press_that_was_refused_as_busy_is_taken_up_too(start: Start) -> None:
     assert len(after.tracker.calls) == 2
     assert notes_of(after.press_one(region("b", DRAWN), number=2)) == ["tracked 1-30"]
     assert len(after.tracker.calls) == 2
+
+
+class Killed(BaseException):
+    """What kill -9 is to a process: nothing catches it."""
+
+
+def mortal(service: Service, monkeypatch: pytest.MonkeyPatch, at: int | None = None) -> list[int]:
+    """Have a service die of its next transactions: before the one that is the ``at``-th, and then of all. Returns the
+    numbers of those that it began, a list that grows."""
+    database = service.keytrack._store._database
+    whole, begun = database.transaction, list[int]()
+
+    @contextmanager
+    def transaction() -> Iterator[sqlite3.Connection]:
+        if not database._connection.in_transaction:
+            begun.append(len(begun))
+        if at is not None and len(begun) > at:
+            raise Killed
+        with whole() as connection:
+            yield connection
+
+    monkeypatch.setattr(database, "transaction", transaction)
+    return begun
+
+
+def bury(service: Service) -> None:
+    """What a process that was killed leaves is what it had stored."""
+    service.closed = True
+    service.keytrack._jobs.close()
+    service.keytrack._store._database.close()
+
+
+def track_of(service: Service, name: str) -> StoredTrack:
+    track = service.keytrack._store.track(TrackKey("1", "1", name))
+    assert track is not None
+    return track
+
+
+def test_a_process_that_is_killed_while_it_takes_a_press_has_all_of_it_or_what_was_pressed_before(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = region("a", DRAWN), region("b", keyframe(5, 90, 60, 20, 20))
+    later = region("a", keyframe(10, 44, 30, 32, 24)), region("c", keyframe(7, 20, 20, 20, 20))
+    moments, at = 1, 0
+    while at < moments:
+        number = at + 1  # a task for each moment
+        before = start(FakeTracker(paced=True), budget=0.01)
+        before.press(*first, number=number)
+        with monkeypatch.context() as patch:
+            if at == 0:
+                counted = mortal(before, patch)
+                before.press(*later, number=99)
+                moments = len(counted)
+        with monkeypatch.context() as patch:
+            mortal(before, patch, at)
+            with pytest.raises(Killed):
+                before.press(*later, number=number)
+            bury(before)
+        after = start()
+        after.keytrack.resume()
+        eventually(lambda after=after: idle(after))
+        tracks = {one.key.region: one for one in after.keytrack._store.tracks("1", str(number))}
+        assert all(one.complete for one in tracks.values()), at
+        drawn = tracks["a"].demand.human[0]
+        assert (set(tracks), drawn) in (({"a", "b"}, sequence_of(first[0])[0]), (set("abc"), sequence_of(later[0])[0]))
+        assert list(after.keytrack._store.presses) == []
+        after.close()
+        at += 1
+
+
+def test_the_press_of_one_annotator_is_taken_up_beside_that_of_another_on_the_same_class(start: Start) -> None:
+    before = start(FakeTracker(paced=True), budget=0.05)
+    before.press_one(region("a", DRAWN))
+    before.press_one(region("b", keyframe(5, 90, 60, 20, 20)))
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert [track.complete for track in after.keytrack._store.tracks("1", "1")] == [True, True]
+    assert list(after.keytrack._store.presses) == []
+
+
+def test_a_press_that_is_taken_up_stays_older_than_a_later_one(start: Start) -> None:
+    """Of a class that counts which the last press brought."""
+    paced = FakeTracker(paced=True)
+    before = start(paced, budget=0.05)
+    before.press_one(region("a", DRAWN))
+    before.press_one(region("b", keyframe(5, 90, 60, 20, 20)))
+    before.keytrack._jobs.cancel([TrackKey("1", "1", "a")])
+    paced.release()
+    eventually(lambda: idle(before))
+    before.close()
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert [track.complete for track in after.keytrack._store.tracks("1", "1")] == [True, True]
+    assert [item["id"] for item in after.batch(task())[0]["result"]] == ["b"]
+
+
+def test_another_try_of_what_failed_is_taken_up_where_the_process_is_killed_at_once(
+    start: Start, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = start()
+    assert "late.mp4" in notes_of(before.press_one(region("a", DRAWN), video="late.mp4"))[0]
+    shutil.copy(media / "clip.mp4", tmp_path / "media" / "late.mp4")
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(before.keytrack._interactive, "_begin", die)
+    with pytest.raises(Killed):
+        before.press_one(region("a", DRAWN), video="late.mp4")
+    bury(before)
+    after = start()
+    after.keytrack.resume()
+    eventually(lambda: idle(after))
+    assert track_of(after, "a").complete
+
+
+def test_a_press_that_cannot_be_taken_up_any_more_is_told_of_and_kept_no_longer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(start)
+    after = start()
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "parse_config", Mock(side_effect=LabelConfigError("not any more")))
+        after.keytrack.resume()
+    assert (track_of(after, "a").problem, list(after.keytrack._store.presses)) == ("not any more", [])
+    assert notes_of(after.press_one(region("a", DRAWN))) == ["tracked 1-30"]
 
 
 KILLED = """

@@ -18,6 +18,7 @@ import pytest
 from backend.errors import SettingsError
 from backend.service import schema
 from backend.service.parcels import Parcel
+from backend.service.presses import PressBody
 from backend.service.records import Answer, Base, Demand, Emission, NewTrack, Project, StoredTrack, TrackKey
 from backend.service.store import EMISSIONS_KEPT, Store
 from backend.tracks import Mask, Observation
@@ -211,6 +212,31 @@ def test_a_database_of_the_first_layout_is_taken_over_whole(tmp_path: Path) -> N
     again.close()
 
 
+def test_a_press_of_an_older_layout_is_that_on_the_last_tracks_of_its_class(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "k.db")
+    for version in range(5):
+        old.executescript(schema._STEPS[version])
+    old.execute("PRAGMA user_version = 5")
+    for region, label, pressed in (("a", "Car", 4), ("b", "Car", 6), ("c", "Person", 5)):
+        old.execute(
+            "INSERT INTO tracks (project, task, region, label, source, direction, human, closed, pressed, revision) "
+            "VALUES ('1', '7', ?, ?, 'a.mp4', 'both', '[]', '[]', ?, 1)",
+            (region, label, pressed),
+        )
+    for label in ("Person", "Car", "Tree"):
+        old.execute(
+            "INSERT INTO presses VALUES ('1', '7', ?, ?)", (label, json.dumps([{"video": label}, [], "<View/>"]))
+        )
+    old.commit()
+    old.close()
+    store = Store(tmp_path / "k.db")
+    assert [(one.number, one.body) for one in store.presses] == [
+        (5, PressBody("Person", {"video": "Person"}, [], "<View/>")),
+        (6, PressBody("Car", {"video": "Car"}, [], "<View/>")),
+    ]
+    store.close()
+
+
 def test_a_revision_that_is_no_longer_current_changes_nothing(store: Store) -> None:
     store.begin(KEY, 1, DEMAND, keep=False)
     store.begin(KEY, 2, DEMAND, keep=False)
@@ -384,3 +410,13 @@ def test_a_parcel_on_other_terms_outlasts_the_one_that_was_posted_meanwhile(stor
     assert store.parcels.get("1", "7") == replace(update, terms="latest")
     store.parcels.drop(replace(update, terms="latest"))
     assert store.parcels.get("1", "7") is None
+
+
+def test_a_parcel_that_has_what_a_newer_one_is_missing_stays(store: Store) -> None:
+    whole = Parcel("1", "7", "keytrack-1", 0.5, [{"id": "a"}, {"id": "b"}], "latest")
+    partly = replace(whole, result=[{"id": "a", "newer": True}], missing=frozenset({"b"}))
+    store.parcels.put(whole)
+    store.parcels.put(partly)
+    assert store.parcels.get("1", "7") == whole
+    store.parcels.put(replace(partly, missing=frozenset({"c"})))
+    assert store.parcels.get("1", "7") == replace(partly, missing=frozenset({"c"}))
