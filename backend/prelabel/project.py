@@ -20,7 +20,7 @@ from backend.prelabel.keeping import keep
 from backend.prelabel.passing import patiently
 from backend.prelabel.plan import Everything, Left, Plan, plan_task, was_done
 from backend.prelabel.prediction import Prediction, free_name
-from backend.prelabel.studio import latest_alone, post, predictions_of, shown_regions
+from backend.prelabel.studio import latest_alone, post, predictions_in, predictions_of, shown_regions
 from backend.service.interactive import source_of
 from backend.service.records import StoredTrack
 from backend.service.store import Store
@@ -241,7 +241,7 @@ class ProjectTasks:
 
     def _tidied(self, number: int, raw: Mapping[str, Any], since: int) -> Left:
         """A task that is done; what a run that was killed has left over goes."""
-        spare = latest_alone(self._client, raw, self._model_version)
+        spare = latest_alone(self._client, predictions_in(raw, self._model_version))
         if spare:
             raw = read_task(self._client, self._project, number) or {}
         self._forget_unshown(number, raw, since)

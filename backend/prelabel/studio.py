@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from pydantic import SecretStr
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from backend.errors import LabelStudioError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.payload import Incoming, Text, parse
-from backend.service.records import Project
+from backend.service.records import Item, Project
 from backend.settings import Settings
 
 
@@ -20,6 +20,14 @@ class Posted(Protocol):
     @property
     def model_version(self) -> str:
         """Under which Label Studio keeps it."""
+
+    @property
+    def score(self) -> float:
+        """By which tasks can be sorted."""
+
+    @property
+    def result(self) -> list[Item]:
+        """The regions as Label Studio has them."""
 
     def body(self, task: int) -> dict[str, Any]:
         """What is sent."""
@@ -40,10 +48,11 @@ class PredictionItem(_WithResult):
 
     id: int
     model_version: Text | None = None
+    score: float | None = None
 
 
 class _Predictions(Incoming):
-    predictions: list[PredictionItem]
+    predictions: list[PredictionItem] | None = None
 
 
 class _Shown(Incoming):
@@ -78,22 +87,23 @@ def predictions_of(client: LabelStudioClient, task: int, model_version: str) -> 
     )
 
 
-def latest_alone(client: LabelStudioClient, task: object, model_version: str) -> int:
-    """Delete a task's predictions of a version but the newest: a run that was killed may have left an older one.
+def predictions_in(task: object, model_version: str) -> list[PredictionItem]:
+    """The same, of a task as Label Studio's API gives it.
 
-    Args:
-        client: of Label Studio.
-        task: as Label Studio's API gives it.
-        model_version: of the models.
+    Raises:
+        PayloadError: what should be a prediction is none.
+    """
+    return _of_version(parse(_Predictions, task, "task").predictions or (), model_version)
 
-    Returns:
-        how many were deleted.
+
+def latest_alone(client: LabelStudioClient, there: Sequence[PredictionItem]) -> int:
+    """Delete all predictions but the newest, the last one; how many these were. A run that was killed may have left an
+    older one, and so may two who post at once.
 
     Raises:
         LabelStudioError: Label Studio cannot be reached, or refuses.
-        PayloadError: what should be a prediction is none.
     """
-    old = _of_version(parse(_Predictions, task, "task").predictions, model_version)[:-1]
+    old = there[:-1]
     for item in old:
         client.delete(f"/api/predictions/{item.id}")
     return len(old)
@@ -115,38 +125,45 @@ def shown_regions(task: object) -> set[str]:
     return set().union(*(one.regions for one in found))
 
 
-def post(client: LabelStudioClient, task: int, prediction: Posted, *, again: bool = False) -> bool:
-    """Give a task its prediction, if it has none of this version. To be called again where an answer got lost: what was
-    posted then is known by its regions, whose ids are new each time.
+def post(
+    client: LabelStudioClient,
+    task: int,
+    prediction: Posted,
+    *,
+    again: bool = False,
+    there: Sequence[PredictionItem] | None = None,
+) -> bool:
+    """Give a task its prediction, if it has none of this version. To be called again where an answer got lost.
 
     Args:
         client: of Label Studio.
         task: its number.
         prediction: what to post, an empty one too: it tells that the task was tracked.
-        again: in the place of the prediction of this version that it has. That keeps its number: an annotation that was
-            begun with it can be submitted still, which Label Studio refuses once the prediction is deleted.
+        again: in the place of the prediction of this version that it has; of several one stays. That keeps its number:
+            an annotation that was begun with it can be submitted still, which Label Studio refuses once the prediction
+            is deleted.
+        there: its predictions of this version, the oldest first; by default Label Studio is asked.
 
     Returns:
         False where it had one, and nothing was done.
 
     Raises:
         LabelStudioError: Label Studio cannot be reached, or refuses.
+        PayloadError: its answer is not what Label Studio's is.
     """
-    body = prediction.body(task)
-    regions = {item["id"] for item in body["result"]}
-    there = predictions_of(client, task, prediction.model_version)
-    kept = next((item for item in there if item.regions == regions), None)
-    if kept is None:
-        if there and not again:
-            return False
-        if there:
-            kept = there[-1]
-            client.patch(f"/api/predictions/{kept.id}", body)
-        else:
-            client.post("/api/predictions", body)
-    for item in there if again else ():
-        if item is not kept:
-            client.delete(f"/api/predictions/{item.id}")
+    if there is None:
+        there = predictions_of(client, task, prediction.model_version)
+    if not there:
+        client.post("/api/predictions", prediction.body(task))
+        return True
+    if not again:
+        # An answer that got lost: nobody else's regions have these ids.
+        return any(item.regions == {one["id"] for one in prediction.result} for item in there)
+    newest = there[-1]
+    # What a press brings up to date has the ids that it had.
+    if (newest.result, newest.score) != (prediction.result, prediction.score):
+        client.patch(f"/api/predictions/{newest.id}", prediction.body(task))
+    latest_alone(client, there)
     return True
 
 

@@ -13,6 +13,7 @@ from backend.errors import PayloadError
 from backend.labelstudio.client import LabelStudioClient
 from backend.prelabel.prediction import Prediction
 from backend.prelabel.studio import post, predictions_of, shown_regions
+from backend.service.parcels import Parcel
 from support.fake_studio import TOKEN, FakeStudio
 from support.http import Answer, Asked
 
@@ -69,3 +70,20 @@ def test_what_a_task_shows() -> None:
 def test_predictions_that_are_mere_numbers_show_nothing_that_could_be_trusted() -> None:
     with pytest.raises(PayloadError, match=r"predictions\[0\]"):
         shown_regions({"predictions": [5]})
+
+
+def test_what_has_changed_under_the_same_ids_comes_too(fake: FakeStudio, client: LabelStudioClient) -> None:
+    older, newest = (fake.add(7, model_version="v1", score=0.5, result=[{"id": "a", "x": x}]) for x in (1, 2))
+    for _ in range(2):
+        assert post(client, 7, Parcel("1", "7", "v1", 0.5, [{"id": "a", "x": 3}]), again=True)
+    (posted,) = fake.of(7)
+    assert (posted["id"], posted["result"]) == (newest, [{"id": "a", "x": 3}])
+    assert fake.writes() == ["PATCH", "DELETE"]
+    assert older not in fake.predictions
+
+
+def test_an_answer_that_got_lost_is_known_by_the_ids(fake: FakeStudio, client: LabelStudioClient) -> None:
+    fake.add(7, model_version="v1", result=[{"id": "a", "rounded": True}])
+    assert post(client, 7, Parcel("1", "7", "v1", 0.5, [{"id": "a"}]))
+    assert not post(client, 7, Parcel("1", "7", "v1", 0.5, [{"id": "b"}]))
+    assert fake.writes() == []
