@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from backend.export.tracked import TrackedObject
 from backend.prelabel.given import Given, GivenPrompts
 from backend.service.engine import Tracker
-from backend.tracking.labels import Labels
+from backend.tracking.labels import Labels, Votes
+from backend.tracking.learned import Learned
 from backend.tracks import Track
 from backend.video.frames import Frames
 
@@ -18,11 +19,13 @@ class Finder:
     Args:
         given: what the video is tracked by.
         label: what all objects are; by default what the detections say.
+        learned: takes in what they look like.
     """
 
-    def __init__(self, given: Given, label: str | None = None) -> None:
+    def __init__(self, given: Given, label: str | None = None, learned: Learned | None = None) -> None:
         self._given = given
         self._label = label
+        self._learned = learned
         self._labels = Labels()
         self._tracks: dict[str, Track] = {}
 
@@ -39,7 +42,7 @@ class Finder:
             VideoError: a frame cannot be decoded.
         """
         told: set[int] = set()
-        for result in self._given.results(tracker, video, self._labels, cancelled):
+        for result in self._given.results(tracker, video, self._labels, cancelled, self._learned):
             for observation in result.observations:
                 name = observation.object_id
                 self._tracks.setdefault(name, Track(name)).add(observation)
@@ -47,9 +50,17 @@ class Finder:
                 told.add(result.frame)
                 yield result.frame
 
-    def objects(self) -> list[TrackedObject]:
+    @property
+    def tracks(self) -> list[Track]:
         """What was found so far, in the order of the frames on which the objects begin."""
-        tracks = sorted(self._tracks.values(), key=lambda track: min(track.observations))
+        return sorted(self._tracks.values(), key=lambda track: min(track.observations))
+
+    def votes(self, name: str) -> Votes:
+        """What an object's detections said that it is, so far."""
+        return self._labels.votes(name)
+
+    def objects(self) -> list[TrackedObject]:
+        """The same as ``tracks``, each with its label and its prompts."""
         prompts = self._given.prompts if isinstance(self._given, GivenPrompts) else ()
         return [
             TrackedObject(
@@ -58,5 +69,5 @@ class Finder:
                 tuple(prompt for prompt in prompts if prompt.object_id == track.object_id),
                 track,
             )
-            for track in tracks
+            for track in self.tracks
         ]

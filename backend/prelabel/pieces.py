@@ -17,11 +17,12 @@ import numpy as np
 
 from backend.association.joining import MEMORY
 from backend.errors import SettingsError
+from backend.prelabel.finder import Finder
 from backend.prelabel.given import Given, GivenDetections, GivenNothing
 from backend.service.engine import Tracker
-from backend.tracking.labels import Labels, Votes
+from backend.tracking.labels import Votes
 from backend.tracking.learned import Learned
-from backend.tracks import FloatArray, Observation, Track
+from backend.tracks import FloatArray, Track
 from backend.video.frames import Frames
 from backend.video.shots import Shots
 from backend.video.span import FrameSpan
@@ -205,10 +206,8 @@ class PieceTracking:
     def __init__(self, video: Frames, given: Given, piece: Piece) -> None:
         self._piece = piece
         self._video = FrameSpan(video, piece.frames)
-        self._given = given.within(piece.frames)
-        self._labels = Labels()
         self._learned = Learned()
-        self._tracks: dict[str, Track] = {}
+        self._finder = Finder(given.within(piece.frames), learned=self._learned)
 
     def __len__(self) -> int:
         return len(self._video)
@@ -224,32 +223,24 @@ class PieceTracking:
             FrameOutOfRange: a detection lies beyond the video.
             VideoError: a frame cannot be decoded.
         """
-        told: set[int] = set()
-        before = self._piece.frames.start
-        for result in self._given.results(tracker, self._video, self._labels, cancelled, self._learned):
-            for one in result.observations:
-                found = Observation(one.object_id, before + one.frame, one.mask, one.score, one.human)
-                self._tracks.setdefault(one.object_id, Track(one.object_id)).add(found)
-            if result.frame not in told:  # what is settled later adds to it
-                told.add(result.frame)
-                yield before + result.frame
+        for frame in self._finder.run(tracker, self._video, cancelled):
+            yield self._piece.frames[frame]
 
     @property
     def result(self) -> PieceResult:
         """What was found; complete when the run is at its end."""
-        tracks = sorted(self._tracks.values(), key=lambda track: min(track.observations))
-        objects = tuple(self._object(track) for track in tracks)
+        objects = tuple(self._object(track) for track in self._finder.tracks)
         return PieceResult(self._piece, self._video.fps, objects, self._learned.calibration)
 
     def _object(self, track: Track) -> PieceObject:
-        name = track.object_id
+        name, frames = track.object_id, self._piece.frames
+        found = {frames[one.frame]: replace(one, frame=frames[one.frame]) for one in track.observations.values()}
+        whole, votes = Track(name, found), self._finder.votes(name)
         gallery = self._learned.galleries.get(name)
         if gallery is None or not len(gallery):
-            return PieceObject(track, self._labels.votes(name))
-        before = self._piece.frames.start / self._video.fps
-        seconds = [before + second for second in gallery.seconds]
-        views = gallery.views.cpu().numpy().astype(np.float32)
-        return PieceObject(track, self._labels.votes(name), seconds, views)
+            return PieceObject(whole, votes)
+        seconds = [frames.start / self._video.fps + second for second in gallery.seconds]
+        return PieceObject(whole, votes, seconds, gallery.views.cpu().numpy().astype(np.float32))
 
 
 def track_piece(tracker: Tracker, video: Frames, given: Given, piece: Piece) -> PieceResult:
