@@ -118,10 +118,9 @@ class GivenPrompts:
         learned: Learned | None = None,
     ) -> Iterator[FrameResult]:
         """See :meth:`backend.tracking.tracker.VideoTracker.track`; frames come in no order, each once or more."""
-        for prompt in self.prompts:
-            label = self.labels.get(prompt.object_id)
+        for name, label in self.labels.items():
             if label is not None:
-                labels.add(prompt.object_id, Detection(prompt.box or (0.0, 0.0, 0.0, 0.0), 1.0, label))
+                labels.vote(name, label)
         return tracker.track(video, self.prompts, cancelled=cancelled)
 
     def within(self, frames: range) -> GivenPrompts:

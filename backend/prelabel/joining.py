@@ -11,7 +11,7 @@ import numpy as np
 from backend.association.joining import JoinRules, Seen, meet
 from backend.export.tracked import TrackedObject
 from backend.prelabel.pieces import Piece, PieceObject, PieceResult
-from backend.tracking.labels import Votes, winner
+from backend.tracking.labels import Votes, together, winner
 from backend.tracks import BoolArray, FloatArray, Mask, Observation, Track
 
 # The part of an object that nothing may cover of the piece that counts on a frame, for it to count there although that
@@ -127,11 +127,7 @@ class _Identity:
         """Take in what was found of it in the next piece; looks of before ``forgotten`` seconds are let go."""
         other.rename(self.name)
         self.observations |= other.observations
-        votes = dict(self.votes)
-        for label, (score, times) in other.votes.items():
-            mine = votes.get(label, (0.0, 0))
-            votes[label] = mine[0] + score, mine[1] + times
-        self.votes = votes
+        self.votes = together(self.votes, other.votes)
         kept = [place for place, second in enumerate(self.seconds) if second >= forgotten]
         parts = [part for part in (self.views[kept], other.views) if len(part)]
         self.views = np.concatenate(parts) if parts else other.views

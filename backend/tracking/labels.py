@@ -13,12 +13,22 @@ if TYPE_CHECKING:
 
 
 Votes = Mapping[str, tuple[float, int]]
-"""What detections said that an object is: by label, the sum of their scores, and how many there were."""
+"""What detections, or people, said that an object is: by label, the sum of their scores, and how many there were."""
 
 
 def winner(votes: Votes) -> str | None:
     """The label with the greatest sum, then with the most detections, then the first; None without any."""
     return max(votes, key=lambda label: votes[label], default=None)
+
+
+def together(*said: Votes) -> Votes:
+    """What all of them say, each label in the place where it was first said."""
+    total: dict[str, tuple[float, int]] = {}
+    for votes in said:
+        for label, (score, count) in votes.items():
+            before = total.get(label, (0.0, 0))
+            total[label] = before[0] + score, before[1] + count
+    return total
 
 
 class Labels:
@@ -28,22 +38,24 @@ class Labels:
     """
 
     def __init__(self) -> None:
-        self._votes: dict[str, dict[str, tuple[float, int]]] = defaultdict(dict)
+        self._votes: dict[str, Votes] = {}
 
     def add(self, name: str, detection: Detection) -> None:
         """Take in a detection that shows the object of that name."""
         if detection.label is not None:
-            votes = self._votes[name]
-            score, count = votes.get(detection.label, (0.0, 0))
-            votes[detection.label] = score + max(detection.score, 0.0), count + 1
+            self.vote(name, detection.label, max(detection.score, 0.0))
+
+    def vote(self, name: str, label: str, score: float = 1.0) -> None:
+        """Somebody says that the object of that name is such."""
+        self._votes[name] = together(self.votes(name), {label: (score, 1)})
 
     def of(self, name: str) -> str | None:
-        """The object's label so far; of equals the first. None where no detection of it had one."""
-        return winner(self._votes.get(name, {}))
+        """The object's label so far; of equals the first. None where nobody said one."""
+        return winner(self.votes(name))
 
     def votes(self, name: str) -> Votes:
-        """What the object's detections said so far."""
-        return dict(self._votes.get(name, {}))
+        """What was said of the object so far; it does not change any more."""
+        return self._votes.get(name, {})
 
     def may_be(self, name: str, detection: Detection) -> bool:
         """Whether a detection may show an object: not where both have a label, and not the same."""

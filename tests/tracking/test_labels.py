@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from backend.tracking.labels import Labels
+from backend.tracking.labels import Labels, together
 from backend.tracking.matching import Sight, match_by_overlap
 from backend.tracks import Box, Detection, Observation
 
@@ -112,3 +112,17 @@ def test_a_matcher_is_not_bound_to_observations() -> None:
     detections = [Detection(HERE, 0.9, "Car"), Detection(HERE, 0.9, "Person")]
     labels(a="Car", b="Person").match(match, {"a": HERE, "b": HERE}, detections, sight)
     assert given == [["a", "b"], ["a", "b"]]
+
+
+def test_a_person_says_it_too() -> None:
+    known = Labels()
+    known.vote("1", "Car")
+    known.add("1", Detection(HERE, 0.9, "Truck"))
+    assert (known.of("1"), known.votes("1")) == ("Car", {"Car": (1.0, 1), "Truck": (0.9, 1)})
+
+
+def test_votes_of_several_count_together() -> None:
+    said = {"Car": (0.5, 2)}, {"Truck": (0.75, 1), "Car": (0.5, 1)}
+    assert together(*said) == {"Car": (1.0, 3), "Truck": (0.75, 1)}
+    assert said[0] == {"Car": (0.5, 2)}
+    assert together() == {}
