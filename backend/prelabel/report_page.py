@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from backend.prelabel.report_records import About, Record, State
 from backend.prelabel.summary import Summary
@@ -172,7 +172,7 @@ def _longest(spans: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int
 
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("backend.prelabel"),
+        loader=ChoiceLoader([PackageLoader("backend.prelabel"), PackageLoader("backend.service")]),  # page.html
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
