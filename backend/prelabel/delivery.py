@@ -109,10 +109,10 @@ class Delivery:
             if self._sending is not None or not self._due:
                 return
             address, (due, _) = min(self._due.items(), key=lambda item: item[1][0])
-            wait = due > self._clock()
-            if not wait:
+            early = due > self._clock()
+            if not early:
                 self._sending = address
-        if wait:
+        if early:
             self._wake.at(due)
             return
         try:
