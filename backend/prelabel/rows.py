@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from backend.detections.files import open_detections
+from backend.detections.kept import KeptFiles
 from backend.errors import DatasetError, PromptError, SettingsError
 from backend.labelstudio.config import VideoConfig
 from backend.prelabel.from_file import FromFile
@@ -134,10 +134,11 @@ def of_manifest(path: Path, defaults: Defaults) -> list[Listed]:
     """
     found: list[Listed] = []
     lines: dict[str, int] = {}
+    files = KeptFiles()
     for line, text in _lines(path):
         where = f"{path}:{line}"
         try:
-            one = _Line(_Row.model_validate_json(text), where, path.parent.resolve(), defaults).listed()
+            one = _Line(_Row.model_validate_json(text), where, path.parent.resolve(), defaults, files).listed()
         except ValidationError as error:
             problem = error.errors()[0]
             place = ".".join(str(part) for part in problem["loc"])
@@ -164,6 +165,7 @@ class _Line:
     where: str
     directory: Path
     defaults: Defaults
+    files: KeptFiles
 
     def listed(self) -> Listed:
         row, config = self.row, self.defaults.config
@@ -206,7 +208,7 @@ class _Line:
     def _from_file(self, label: str | None) -> Planned | Left:
         row, defaults = self.row, self.defaults
         images = None if row.detections_images is None else self._beside(row.detections_images)
-        file = open_detections(self._beside(row.detections or ""), images)
+        file = self.files.open(self._beside(row.detections or ""), images)
         labels = defaults.config.labels
         found = FromFile(file, label=label or defaults.label, labels=labels, rules=defaults.rules)
         if len(file.names) < 2:  # of several the one that is called as the video is; the others are other rows'

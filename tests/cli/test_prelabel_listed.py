@@ -14,6 +14,8 @@ from PIL import Image
 from backend import __version__
 from backend.__main__ import main
 from backend.cli import prelabel_workers
+from backend.detections import kept
+from backend.detections.files import open_detections
 from support.choices import LITE
 from support.fake_tracker import FakeTracker
 from support.service import CONFIG, FPS, HEIGHT, WIDTH, clip
@@ -138,7 +140,9 @@ def test_a_manifest(clips, tracker, capsys):
     assert len(tracker.calls) == 6
 
 
-def test_rows_that_share_a_file_of_detections(clips, tracker, capsys):
+def test_rows_that_share_a_file_of_detections(clips, tracker, capsys, monkeypatch):
+    read = []
+    monkeypatch.setattr(kept, "open_detections", lambda *paths: read.append(paths[0].name) or open_detections(*paths))
     images = [{"id": 10 * index + 2, "file_name": f"{name}/2.jpg"} for index, name in enumerate("abc")]
     boxes = [
         {"id": one["id"], "image_id": one["id"], "category_id": 1, "bbox": [40, 30, 32, 24], "score": 0.9}
@@ -153,6 +157,7 @@ def test_rows_that_share_a_file_of_detections(clips, tracker, capsys):
     assert sorted(written(clips)) == ["a.mp4.json", "b.MP4.json"]
     assert [len(call.detections) for call in tracker.calls] == [1, 1]
     assert "failed: d: " in capsys.readouterr().out
+    assert read == ["found.json"]
 
 
 @pytest.mark.parametrize(
