@@ -58,7 +58,8 @@ videos of no project:
   "url" the video's address in Label Studio, "frame_rate" the one that it takes. Hosts are those of --allowed-hosts.
 
   Each comes to DIR/NAME.json in --out, a task with its prediction to import into Label Studio, written when it is
-  complete: a run that was interrupted goes on where it was, and what was asked for differently is tracked again.
+  complete: a run that was interrupted goes on where it was, and what was asked for differently is tracked again, as is
+  a file of another size or time of change. What lies behind an address is taken to be the same; --force does it again.
 
 on several machines:
   --ray ADDRESS has the work done on a Ray cluster, each worker with the models and so many processors as --threads says

@@ -17,6 +17,7 @@ from backend.prelabel.jobs import Failed, Manner, Tracked, VideoJob
 from backend.prelabel.one_video import TrackedBy
 from backend.prelabel.plan import Left
 from backend.prelabel.prediction import free_name
+from backend.video.frames import file_state
 
 
 class Planned(TrackedBy, Protocol):
@@ -50,7 +51,8 @@ class ListedVideos:
     """Videos as they are to be tracked, and the files that they come to.
 
     A file is there when it is complete. It says what it was made by, so that a run that was interrupted goes on where
-    it was, and a video whose prompts were changed is tracked again.
+    it was, and a video is tracked again if its prompts or its file have changed. What lies behind an address is taken
+    to be the same.
 
     Args:
         videos: in their order.
@@ -127,7 +129,7 @@ class ListedVideos:
         """Tells what a file was made by."""
         manner = self._manner
         parts = [manner.model_version, manner.keyframe_iou, repr(manner.pieces), plan.fingerprint, plan.label]
-        whole = json.dumps([*parts, repr(self._config), video.address, video.frame_rate])
+        whole = json.dumps([*parts, repr(self._config), video.address, video.frame_rate, _state(video.video)])
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def _is_done(self, video: Listed, mark: str) -> bool:
@@ -139,3 +141,11 @@ class ListedVideos:
 
     def _path(self, video: Listed) -> Path:
         return self._out / f"{video.name}.json"
+
+
+def _state(video: str | Path) -> tuple[int, int] | None:
+    """When a file was changed, and its size; None of an address, and where this machine does not have the file."""
+    try:
+        return None if isinstance(video, str) else file_state(video)[1:]
+    except OSError:
+        return None

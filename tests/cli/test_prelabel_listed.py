@@ -256,3 +256,22 @@ def test_long_videos_are_tracked_in_pieces(clips, tracker):
     assert [one["id"] for one in whole["predictions"][0]["result"]] == [
         one["id"] for one in pieces["predictions"][0]["result"]
     ]
+
+
+def test_a_video_that_was_replaced_is_tracked_again(clips, tracker, capsys):
+    options = ["--videos", str(clips), "--label", "Car"]
+    assert start(clips, *options) == 0
+    state = (clips / "a.mp4").stat()
+    os.utime(clips / "a.mp4", ns=(state.st_atime_ns, state.st_mtime_ns + 1_000_000_000))
+    capsys.readouterr()
+    assert start(clips, *options) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "3 videos: 1 tracked, 2 left, 0 failed"
+    rows = manifest(clips, {"video": "clips/a.mp4", "name": "listed", "label": "Car"})
+    for tracked in (1, 0):
+        assert start(clips, "--manifest", rows) == 0
+        assert f"1 video: {tracked} tracked" in capsys.readouterr().out
+    with (clips / "a.mp4").open("ab") as file:
+        file.write(bytes(8))
+    os.utime(clips / "a.mp4", ns=(state.st_atime_ns, state.st_mtime_ns + 1_000_000_000))
+    assert start(clips, "--manifest", rows) == 0
+    assert "1 video: 1 tracked" in capsys.readouterr().out
