@@ -14,7 +14,7 @@ from tqdm import tqdm
 EVERY = 30.0
 # Characters of what a worker does; of a long name the end tells more.
 _LONGEST = 40
-_PIECE = re.compile(r", piece [0-9]+ of ([0-9]+)$")
+_PART = re.compile(r", (?:piece [0-9]+ of ([0-9]+)|joining)$")
 _ALL = "{desc}: {percentage:3.0f}%|{bar}| {n:.2f}/{total} [{elapsed}<{remaining}]"
 _ONE = "{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
 _IDLE = "{desc}"
@@ -42,6 +42,7 @@ class WorkerBars:
         self._settled = 0
         self._left_out = 0
         self._parts: dict[str, float] = {}
+        self._over: set[str] = set()
         self._began = self._said = clock()
 
     def __enter__(self) -> WorkerBars:
@@ -67,9 +68,10 @@ class WorkerBars:
         self._bar.reset(total=count)
 
     def work(self, worker: int, name: str, done: int, steps: int) -> None:
-        """A worker, by its number from 0, has done so many steps of ``name``: of a video, or of a piece of one."""
-        piece = _PIECE.search(name)
-        self._parts[name] = done / max(steps, 1) / (int(piece[1]) if piece else 1)
+        """A worker, by its number from 0, has done so many steps of ``name``: of a video, of a piece of one, or of
+        joining the pieces. A video that failed is done, whatever goes on of its other pieces."""
+        if self._over.isdisjoint((name, _PART.sub("", name))):
+            self._parts[name] = done / max(steps, 1) * _share(name)
         bar = self._line(worker)
         if self._at.get(worker) != name:
             self._at[worker] = name
@@ -97,6 +99,7 @@ class WorkerBars:
         """A video is done; one that is left does not count, or the rest would seem as quick."""
         self._parts = {part: share for part, share in self._parts.items() if not _is_of(part, name)}
         self._at = {worker: part for worker, part in self._at.items() if not _is_of(part, name)}
+        self._over.add(name)
         if tracked:
             self._settled += 1
         else:
@@ -148,6 +151,14 @@ class WorkerBars:
 def _is_of(part: str, video: str) -> bool:
     """Whether what a worker does is a video or a piece of it."""
     return part == video or part.startswith(f"{video}, ")
+
+
+def _share(job: str) -> float:
+    """Which part of its video a job is; joining is none, since the pieces are all of it."""
+    part = _PART.search(job)
+    if part is None:
+        return 1.0
+    return 1 / int(part[1]) if part[1] else 0.0
 
 
 def _short(name: str) -> str:

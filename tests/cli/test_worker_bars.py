@@ -130,3 +130,28 @@ def test_a_line_now_and_then_where_nobody_looks(capsys):
         assert said.err == f"0 of 4 tasks, about 01:30 left, worker 1 at task 7, worker 2 at …{'x' * 35}.mp4\n"
         bars.rest(1, "died")
         assert capsys.readouterr().err == "1 of 4 tasks, about 00:51 left, worker 2 died\n"
+
+
+def test_what_goes_on_of_a_video_that_failed_does_not_count(monkeypatch):
+    screen = make_screen(monkeypatch)
+    with WorkerBars("video") as bars:
+        bars.begin(1)
+        bars.work(0, "long.mp4, piece 1 of 2", 30, 30)
+        bars.done("long.mp4", tracked=True)
+        bars.work(1, "long.mp4, piece 2 of 2", 15, 30)
+        bars.refresh()
+        assert "1.00/1 [" in screen.last("videos: ")
+        assert "worker 2: long.mp4, piece 2 of 2 |" in screen.last("worker 2")
+
+
+def test_the_pieces_of_a_video_are_all_of_it(monkeypatch):
+    screen = make_screen(monkeypatch)
+    with WorkerBars("video") as bars:
+        bars.begin(2)
+        for number in (1, 2):
+            bars.work(0, f"long.mp4, piece {number} of 2", 30, 30)
+        bars.work(0, "long.mp4, joining", 2, 2)
+        bars.refresh()
+        assert "1.00/2 [" in screen.last("videos: ")
+        bars.done("long.mp4", tracked=True)
+        assert "1.00/2 [" in screen.last("videos: ")
