@@ -58,8 +58,8 @@ class TrackerActor:
         self._models()
 
     def wanting(self, footage: Footage) -> list[int]:
-        """The positions of a video's files that have to be sent."""
-        return self._videos.wanting(footage)
+        """The positions of a video's files that have to be sent before it is opened."""
+        return self._videos.expect(footage)
 
     def put(self, state: FileState, piece: bytes, at: int) -> None:
         """Take in a piece of a file; raises VideoError where it cannot be kept."""

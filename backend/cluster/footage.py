@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,8 @@ class MediaFolder:
     removed with it: by the next worker on the machine where this one is killed.
 
     Args:
-        limit: in bytes. A file that is larger is taken all the same, as the only one that is not in use.
+        limit: in bytes. A file that is larger is taken all the same, as the only one that is not in use, and so are the
+            pictures of a task that are larger together.
         root: where it is made; by default where the system keeps temporary files.
     """
 
@@ -101,6 +102,7 @@ class MediaFolder:
         self._limit = limit
         self._sizes: OrderedDict[Path, int] = OrderedDict()  # the longest unused first
         self._uses: Counter[Path] = Counter()
+        self._expected: frozenset[Path] = frozenset()
         self._lock = threading.Lock()
 
     def find(self, state: FileState) -> Path | None:
@@ -117,6 +119,12 @@ class MediaFolder:
                 return None
             self._sizes.move_to_end(path)
             return path
+
+    def expect(self, states: Collection[FileState]) -> None:
+        """Files that are about to be used together, once those of them that are not here were put: they make no room
+        for one another, until others are expected."""
+        with self._lock:
+            self._expected = frozenset(map(self._place, states))
 
     def put(self, state: FileState, piece: bytes, at: int) -> list[Path]:
         """Take in a piece of a file, which is there with the last one; those files that made room for it.
@@ -172,7 +180,7 @@ class MediaFolder:
     def _make_room(self, size: int) -> list[Path]:
         gone = []
         with self._lock:
-            for path in [path for path in self._sizes if path not in self._uses]:
+            for path in [path for path in self._sizes if path not in self._uses and path not in self._expected]:
                 if sum(self._sizes.values()) + size <= self._limit:
                     break
                 del self._sizes[path]
@@ -202,6 +210,11 @@ class Videos:
         self._albums: OrderedDict[Hashable, tuple[Album, dict[int, Path]]] = OrderedDict()
         self._identities: OrderedDict[Hashable, Hashable] = OrderedDict()
         self._lock = threading.Lock()
+
+    def expect(self, footage: Footage) -> list[int]:
+        """The same as ``wanting``, of a video that is opened next."""
+        self._folder.expect(footage.files.values())
+        return self.wanting(footage)
 
     def wanting(self, footage: Footage) -> list[int]:
         """The positions of files that have to be sent."""

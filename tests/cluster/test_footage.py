@@ -137,3 +137,20 @@ def test_a_picture_that_was_not_sent_says_so(tmp_path: Path) -> None:
     gone = Footage("other", {0: elsewhere("a")})
     with pytest.raises(VideoError, match="was not sent"), videos.open(gone):
         pass
+
+
+def test_pictures_that_are_larger_together_are_taken_all_the_same(tmp_path: Path) -> None:
+    folder = MediaFolder(250, tmp_path)
+    videos = Videos(folder)
+    sent(folder, elsewhere("before"), bytes(100))
+    pictures = Footage("pictures", {number: elsewhere(str(number)) for number in range(4)}, 4, 1.0)
+    assert videos.expect(pictures) == [0, 1, 2, 3]
+    for state in pictures.files.values():
+        sent(folder, state, bytes(100))
+    assert videos.wanting(pictures) == []
+    assert folder.find(elsewhere("before")) is None
+    following = Footage("following", {0: elsewhere("following")})
+    assert videos.expect(following) == [0]
+    sent(folder, elsewhere("following"), bytes(100))
+    assert videos.wanting(pictures) == [0, 1, 2]
+    folder.close()
