@@ -40,7 +40,10 @@ class _Click:
 
 @dataclass(eq=False)
 class Known:
-    """An object of one video: the last click on it, the masks that it was tracked from, and what came of them."""
+    """An object of one video: the last click on it, the masks that it was tracked from, and what came of them.
+
+    Two tracks of a task may be under way at once, each on a worker of its own.
+    """
 
     name: str
     video: Hashable
@@ -49,6 +52,7 @@ class Known:
     _corrections: dict[int, Mask] = field(default_factory=dict)
     _tracked: OrderedDict[int, Mask] = field(default_factory=OrderedDict)
     _tracked_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def size(self) -> int:
@@ -79,20 +83,23 @@ class Known:
         Without a name it takes some overlap with what was tracked to be the same object.
         """
         drawn = Mask.from_array(mask)
-        if self.name == UNNAMED:
-            there = self._tracked.get(frame) or self._corrections.get(frame)
-            if there is None or mask_iou(there, drawn) < _SAME_IOU:
-                self._corrections = {}
-                self._tracked.clear()
-                self._tracked_bytes = 0
-        others = [other for other in self._corrections if other != frame]
-        nearest = sorted(others, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
-        self._corrections = {frame: drawn} | {other: self._corrections[other] for other in nearest}
-        return [Prompt(self.name, other, mask=one.array()) for other, one in self._corrections.items()]
+        with self._lock:
+            if self.name == UNNAMED:
+                there = self._tracked.get(frame) or self._corrections.get(frame)
+                if there is None or mask_iou(there, drawn) < _SAME_IOU:
+                    self._corrections = {}
+                    self._tracked.clear()
+                    self._tracked_bytes = 0
+            others = [other for other in self._corrections if other != frame]
+            nearest = sorted(others, key=lambda other: abs(other - frame))[: MAX_CORRECTIONS - 1]
+            found = self._corrections = {frame: drawn} | {other: self._corrections[other] for other in nearest}
+        return [Prompt(self.name, other, mask=one.array()) for other, one in found.items()]
 
     def follow(self, frame: int, mask: Mask) -> None:
         """Take in what came of it: only an object without a name has to be told by that."""
-        if self.name == UNNAMED:
+        if self.name != UNNAMED:
+            return
+        with self._lock:
             before = self._tracked.pop(frame, None)
             self._tracked[frame] = mask
             self._tracked_bytes += len(mask.counts) - (0 if before is None else len(before.counts))

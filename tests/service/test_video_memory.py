@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ from backend.service.video_memory import MAX_OBJECTS, SECONDS, Memory
 from backend.service.video_payloads import UNNAMED
 from backend.tracking.click import Answer
 from backend.tracks import BoolArray, Mask, Point, Prompt
+from support.fake_tracker import PATIENCE
 
 TASK, VIDEO = ("1", "1"), "a video"
 
@@ -154,3 +157,27 @@ def test_objects_that_take_much_memory_make_room(monkeypatch: pytest.MonkeyPatch
     new.correct(0, square(1))
     assert memory.known(TASK, "new", VIDEO) is new  # the one that is asked for stays
     assert memory.known(TASK, "3", VIDEO) is not objects[3]
+
+
+def test_two_workers_at_one_object_take_turns() -> None:
+    known = Memory().known(TASK, UNNAMED, VIDEO)
+    looked_at, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        """A mask that the other worker does not wait for."""
+
+        @property
+        def counts(self) -> bytes:
+            looked_at.set()
+            assert go_on.wait(PATIENCE)
+            return Mask.from_array(square(1)).counts
+
+    with ThreadPoolExecutor(2) as workers:
+        following = workers.submit(known.follow, 5, cast(Any, Slow()))
+        assert looked_at.wait(PATIENCE)
+        correcting = workers.submit(known.correct, 9, square(30))  # another object: the other one is forgotten
+        wait([correcting], timeout=0.2)
+        go_on.set()
+        following.result()
+        assert [prompt.frame for prompt in correcting.result()] == [9]
+    assert known.size == len(Mask.from_array(square(30)).counts)
