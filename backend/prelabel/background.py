@@ -43,7 +43,8 @@ class Background:
     """One task after the other is tracked without a press, stored, and posted to Label Studio.
 
     Presses go before, and what they leave for the background too: this is idle work. Tasks wait here, so that no more
-    than one video is fetched ahead. One that fails for a reason that may pass is tried again after a while.
+    than one video is fetched ahead. One that fails for a reason that may pass is tried again after a while; where its
+    worker died it is begun again at once, unless several died of it.
 
     Args:
         store: where tracks are kept.
@@ -196,8 +197,8 @@ class Background:
                 self._wake.at(due)
             return
         try:
-            place = order.project, order.task
-            self._jobs.submit(f"prelabel {order}", _Tracking(order, self), [order.key], idle=True, place=place)
+            place, work = (order.project, order.task), _Tracking(order, self)
+            self._jobs.submit(f"prelabel {order}", work, [order.key], idle=True, place=place, moves=True)
         except BusyError:
             again = self._clock() + FIRST_WAIT
             self._put_back(order, again)
@@ -273,7 +274,7 @@ class _Tracking:
         """Track, and store; a step is a frame or a region, and storing is the last one."""
         order, back = self._order, self._background
         found: Prediction | None = None
-        human = False
+        human = again = False
         since = back._store.next_press()
         try:
             if back._leaving or back._pressed(order):
@@ -301,10 +302,13 @@ class _Tracking:
                 else:
                     back._pressed(order)
         except Exception as error:
-            back._failed(order, error)
+            again = job.goes_on(error)
+            if not again:
+                back._failed(order, error)
             raise
         finally:
-            back._tracked(order, found, human=human)
+            if not again:
+                back._tracked(order, found, human=human)
 
 
 def _times(count: int) -> str:

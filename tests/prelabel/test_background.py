@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from backend.errors import BusyError
+from backend.errors import BusyError, WorkerLostError
 from backend.prelabel import background, delivery
 from backend.prelabel.later import Wake
-from backend.tracks import Detection
+from backend.service.job import MOST_LOSSES
+from backend.tracks import Detection, FrameResult
 from support.fake_studio import FakeStudio
 from support.fake_tracker import PATIENCE, FakeTracker
 from support.http import Answer
@@ -444,3 +445,38 @@ def test_everything_in_tasks_without_boxes(start: Start, fake: FakeStudio, decis
     # Nobody says which of two labels it is.
     assert service.batch(task(3)) == [[]]
     assert "nobody says which of the project's 2 labels everything is" in decisions()[-1]
+
+
+class Mortal(FakeTracker):
+    """Its worker dies in the middle, so often."""
+
+    def __init__(self, deaths: int) -> None:
+        super().__init__()
+        self.deaths = deaths
+
+    def track_detections(self, *args: Any, **further: Any) -> Iterator[FrameResult]:
+        """As the fake one does it."""
+        for result in super().track_detections(*args, **further):
+            if self.deaths and result.frame == 14:
+                self.deaths -= 1
+                raise WorkerLostError("the worker has died")
+            yield result
+
+
+def test_where_a_worker_died_another_one_goes_on_at_once(start: Start, fake: FakeStudio, decisions) -> None:
+    tracker = Mortal(deaths=MOST_LOSSES - 1)
+    clock = Time(service := start(factories=[lambda: tracker, lambda: tracker]))
+    service.batch(detected(), detected(number=2))
+    until(lambda: [len(fake.of(number)) for number in (1, 2)] == [1, 1])
+    assert [call.frames[-1] for call in tracker.calls] == [13, 13, FRAMES - 1, FRAMES - 1]
+    assert (failures(decisions), clock.alarms) == ([], [])
+
+
+def test_a_task_that_workers_die_of_lets_the_others_go_first(start: Start, fake: FakeStudio, decisions) -> None:
+    clock = Time(service := start(Mortal(deaths=MOST_LOSSES)))
+    service.batch(detected(), detected(number=2))
+    until(lambda: len(fake.of(2)) == 1)
+    assert (fake.of(1), failures(decisions)) == ([], ["failed once, is tried again in 30 s"])
+    until(lambda: len(clock.alarms) == 1)
+    clock.advance(background.FIRST_WAIT)
+    until(lambda: len(fake.of(1)) == 1)
