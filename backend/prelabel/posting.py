@@ -31,6 +31,8 @@ def give(client: LabelStudioClient, parcel: Parcel) -> str:
     if parcel.terms != "beside" and is_annotated(task):
         return "not posted: somebody has annotated it"
     ours = predictions_in(task, parcel.model_version)
+    if any(parcel.missing & one.regions for one in ours):
+        return "not posted: a track failed that its prediction has"
     if parcel.terms == "update" and not ours:
         return "not posted: it has no prediction that this would bring up to date"
     if not post(client, number, parcel, again=parcel.terms in ("latest", "update"), there=ours):
