@@ -118,6 +118,7 @@ class Keytrack:
             consider=self._consider,
             leave=self._background.leave,
             outdated=self._outdated,
+            considered=self._background.considered,
             client=self._client,
         )
 

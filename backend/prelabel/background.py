@@ -153,16 +153,26 @@ class Background:
             self._say(key, f"task {task} of project {project}: left: {reason}")
 
     def outdated(self, project: str, config: VideoConfig | None) -> bool:
-        """Leave a project's tasks that wait under another configuration, to be considered again; whether there were
-        any."""
+        """Let those of a project's tasks that wait under another configuration have no turn before they are considered
+        again; whether there are any."""
         with self._lock:
-            found = [order for order in self._waiting.of(project) if order.config != config]
+            held = self._waiting.held(project)
+            found = [order for order in self._waiting.of(project) if order.config != config or order in held]
+            for order in found:
+                self._waiting.hold(order.key)
+                self._tried.pop(order.key, None)
+        return bool(found)
+
+    def considered(self, project: str, problem: str = "") -> None:
+        """All tasks of a project were considered again, or cannot be, for what is said in ``problem``: leave those that
+        have no turn still."""
+        with self._lock:
+            found = self._waiting.held(project)
             for order in found:
                 self._waiting.drop(order.key)
-                self._tried.pop(order.key, None)
+        why = f" ({problem})" if problem else ""
         for order in found:
-            self._say(order.key, f"{order}: left: the project's labeling configuration was changed")
-        return bool(found)
+            self._say(order.key, f"{order}: left: the project's labeling configuration was changed{why}")
 
     def _enqueue(self, order: Order) -> bool:
         """Let an order wait for its turn, once; False where there is no room."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import zlib
 from collections import OrderedDict
@@ -95,6 +96,14 @@ class Waiting:
         """When the turn of a task is, and its order."""
         return self._orders.get(key)
 
+    def hold(self, key: Hashable) -> None:
+        """Let a task's order have no turn, until there is another in its place."""
+        self._orders[key] = math.inf, self._orders[key][1]
+
+    def held(self, project: str) -> list[Order]:
+        """Those of a project's orders that have no turn."""
+        return [order for due, order in self._orders.values() if order.project == project and due == math.inf]
+
     def of(self, project: str) -> list[Order]:
         """A project's orders."""
         return [order for _, order in self._orders.values() if order.project == project]
@@ -109,8 +118,8 @@ class Waiting:
         return order
 
     def next_due(self) -> float | None:
-        """When the next turn is; None where nobody waits."""
-        return min((due for due, _ in self._orders.values()), default=None)
+        """When the next turn is; None where nobody waits for one."""
+        return min((due for due, _ in self._orders.values() if due < math.inf), default=None)
 
     def clear(self) -> None:
         """Send everybody away."""

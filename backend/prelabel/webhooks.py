@@ -6,14 +6,20 @@ A webhook is acknowledged before anything is done; each may come twice, late, or
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from backend.errors import KeytrackError, PayloadError
+from backend.errors import BusyError, KeytrackError, NotLabelStudioError, PayloadError, UnavailableError
 from backend.labelstudio.client import LabelStudioClient
 from backend.labelstudio.payload import Incoming
 from backend.labelstudio.project import iter_tasks
+from backend.prelabel.later import Wake, backoff
+from backend.prelabel.passing import is_passing
 from backend.prelabel.studio import number_of
+from backend.service.failures import reason
 from backend.service.jobs import Job, Jobs
 from backend.service.payloads import Identifier, parse_body, parse_tasks, project_of
 
@@ -24,6 +30,9 @@ Consider = Callable[[object, str, str], None]
 
 ANNOTATED = "somebody annotated it meanwhile"
 DELETED = "it was deleted meanwhile"
+# Seconds after which a project's tasks that could not be read are read again: doubled each time, up to the longest.
+FIRST_WAIT = 10.0
+LONGEST_WAIT = 1800.0
 
 
 class _Project(Incoming):
@@ -48,8 +57,9 @@ class Webhooks:
         jobs: beside whose worker tasks are considered.
         consider: has a task tracked without a press, if there is something to track it by.
         leave: has it left, and says why.
-        outdated: has those of a project's tasks left that wait under another labeling configuration than this one;
-            whether there were any.
+        outdated: has those of a project's tasks have no turn that wait under another labeling configuration than this
+            one; whether there are any.
+        considered: told of a project when all its tasks were considered, or why they cannot be.
         client: makes a client of a project's Label Studio; None where no token is known.
     """
 
@@ -60,13 +70,18 @@ class Webhooks:
         consider: Consider,
         leave: Callable[[str, str, str], None],
         outdated: Callable[[str, str], bool],
+        considered: Callable[[str, str], None],
         client: Callable[[str], LabelStudioClient | None],
     ) -> None:
         self._jobs = jobs
         self._consider = consider
         self._leave = leave
         self._outdated = outdated
+        self._considered = considered
         self._client = client
+        self._lock = threading.Lock()
+        self._due: dict[str, tuple[float, int]] = {}  # when a project is looked at again, and how often that failed
+        self._wake = Wake(self._next, time.monotonic)
 
     def handle(self, event: str, data: Mapping[str, Any]) -> bool:
         """Do what an event asks for; returns at once, and whether there was anything to do.
@@ -102,10 +117,45 @@ class Webhooks:
             return True
         newer = project.label_config if event == "PROJECT_UPDATED" else None
         if event == "START_TRAINING" or (newer is not None and self._outdated(number, newer)):
-            every = _Considering(number, lambda: self._all(number), self._consider)
-            self._jobs.submit(f"the tasks of project {number}", every, [("training", number)], idle=True)
+            self._look(number)
             return True
         return False
+
+    def _look(self, project: str, failures: int = 0) -> None:
+        """Consider all tasks of a project; again after a while where Label Studio, or this service, cannot now."""
+        with self._lock:
+            self._due.pop(project, None)
+        ended = partial(self._looked, project, failures)
+        every = _Considering(project, lambda: self._all(project), self._consider, ended)
+        try:
+            self._jobs.submit(f"the tasks of project {project}", every, [("training", project)], idle=True)
+        except BusyError as error:
+            ended(error)
+
+    def _looked(self, project: str, failures: int, error: Exception | None) -> None:
+        if error is None or not (is_passing(error) or isinstance(error, NotLabelStudioError)):
+            self._considered(project, "" if error is None else reason(error))
+            return
+        wait = backoff(FIRST_WAIT, failures, LONGEST_WAIT)
+        logger.warning("the tasks of project %s cannot be read now: %s; tried again in %g s", project, error, wait)
+        due = time.monotonic() + wait
+        with self._lock:
+            self._due[project] = due, failures + 1
+        self._wake.at(due)
+
+    def _next(self) -> None:
+        """Look at those projects whose time it is."""
+        now = time.monotonic()
+        with self._lock:
+            found = [(project, failures) for project, (due, failures) in self._due.items() if due <= now]
+            later = min((due for due, _ in self._due.values() if due > now), default=None)
+        for project, failures in found:
+            try:
+                self._look(project, failures)
+            except UnavailableError:  # the service is stopping
+                return
+        if later is not None:
+            self._wake.at(later)
 
     def _all(self, project: str) -> Iterator[tuple[object, str]]:
         client = self._client(project)
@@ -122,15 +172,33 @@ class Webhooks:
 
 
 class _Considering:
-    """The work of looking at tasks: all of it beside the worker."""
+    """The work of looking at tasks: all of it beside the worker. ``ended`` is told when they were looked at, or what
+    kept them from it; not where it was cancelled."""
 
-    def __init__(self, project: str, tasks: Callable[[], Iterator[tuple[object, str]]], consider: Consider) -> None:
+    def __init__(
+        self,
+        project: str,
+        tasks: Callable[[], Iterator[tuple[object, str]]],
+        consider: Consider,
+        ended: Callable[[Exception | None], None] = lambda error: None,
+    ) -> None:
         self._project = project
         self._tasks = tasks
         self._consider = consider
+        self._ended = ended
 
     def prepare(self, job: Job) -> None:
         """Look at one after the other; one that is none is left out."""
+        try:
+            self._look(job)
+        except Exception as error:
+            if not job.cancelled():
+                self._ended(error)
+            raise
+        if not job.cancelled():
+            self._ended(None)
+
+    def _look(self, job: Job) -> None:
         for task, config in self._tasks():
             if job.cancelled():
                 return

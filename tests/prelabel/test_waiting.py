@@ -45,6 +45,17 @@ def test_no_more_than_there_is_room_for() -> None:
     assert len(waiting) == 0 and waiting.add(order("5", 10), 0)
 
 
+def test_what_is_held_has_no_turn_until_another_takes_its_place() -> None:
+    waiting = Waiting(2, 10)
+    for task in ("1", "2"):
+        waiting.add(order(task), 0)
+    waiting.hold(order("1").key)
+    assert ([one.task for one in waiting.held("1")], waiting.held("2"), waiting.next_due()) == (["1"], [], 0)
+    assert [taken(waiting, 9), taken(waiting, 9), waiting.next_due()] == ["2", None, None]
+    assert waiting.add(order("1"), 1) and waiting.held("1") == []
+    assert taken(waiting, 1) == "1"
+
+
 def test_a_packed_plan_is_small_and_the_same() -> None:
     frames = [keyframe(frame, 10 + frame / 7, 20, 30, 40) for frame in range(1, 2000)]
     task = {"predictions": [{"id": 1, "result": [region("a", *frames)]}]}

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from backend.labelstudio.downloads import Unreachable
+from backend.prelabel import webhooks
 from support.fake_studio import FakeStudio
 from support.fake_tracker import FakeTracker
-from support.service import CONFIG, Item, Service, finish, keyframe, notes_of, region, task
+from support.service import CONFIG, Item, Service, finish, keyframe, notes_of, press, region, task
 from support.video_client import eventually
 
 Start = Callable[..., Service]
@@ -159,6 +160,57 @@ def test_what_waits_is_looked_at_anew_when_the_configuration_changes(start: Star
     # Those boxes are of the older configuration: nothing to track by under this one.
     assert [len(fake.of(number)) for number in (1, 2, 3)] == [1, 0, 0]
     assert len(service.tracker.calls) == 1
+
+
+WIDER = CONFIG.replace('<Label value="Person"/>', '<Label value="Person"/><Label value="Tree"/>')
+
+
+def changed(service: Service, fake: FakeStudio) -> None:
+    """Of three tasks two wait when the project gets a label more; Label Studio cannot say more than that."""
+    fake.tasks = [detected(1), detected(2), detected(3)]
+    tell(service, "TASKS_CREATED", tasks=fake.tasks)
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)
+    eventually(lambda: len(service.keytrack._background._waiting) == 2)
+    fake.label_config, fake.refuses = WIDER, 503
+    tell(service, "PROJECT_UPDATED", project=PROJECT | {"label_config": WIDER})
+    eventually(lambda: service.keytrack._webhooks._due)
+
+
+def test_what_waits_is_not_lost_where_the_changed_project_cannot_be_read(
+    start: Start, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start(FakeTracker(paced=True))
+    changed(service, fake)
+    finish(service)
+    eventually(lambda: idle(service))
+    # Nothing is tracked by what may not hold any more.
+    assert (len(service.tracker.calls), len(service.keytrack._background._waiting)) == (1, 2)
+    monkeypatch.setattr(webhooks, "FIRST_WAIT", 0.02)
+    tell(service, "PROJECT_UPDATED", project=PROJECT | {"label_config": WIDER})
+    eventually(lambda: service.keytrack._webhooks._due.get("1", (0, 0))[1] > 2)  # tried again, and again
+    fake.tasks = [detected(1), detected(3)]  # one is no longer there
+    fake.refuses = None
+    eventually(lambda: fake.of(3))
+    eventually(lambda: idle(service))
+    assert (len(service.tracker.calls), fake.of(2), len(service.keytrack._background._waiting)) == (2, [], 0)
+    assert service.keytrack._webhooks._due == {}
+
+
+def test_what_waits_is_left_where_the_changed_project_may_not_be_read(
+    start: Start, fake: FakeStudio, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    service = start(FakeTracker(paced=True))
+    changed(service, fake)
+    fake.refuses = 403
+    tell(service, "START_TRAINING")
+    eventually(lambda: len(service.keytrack._background._waiting) == 0)
+    assert "task 2 of project 1: left: the project's labeling configuration was changed (" in caplog.text
+    # When Label Studio asks for it, it is tracked after all.
+    fake.refuses = None
+    reply = service.predict({**press(config=WIDER), "tasks": [detected(2)], "params": {"context": None}})
+    assert reply[0] == 200
+    assert service.keytrack._background.busy("1", "2")
 
 
 def test_a_press_goes_on_whatever_webhooks_tell(start: Start, fake: FakeStudio) -> None:
