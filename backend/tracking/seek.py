@@ -7,7 +7,7 @@ what hid it, is found by its looks (as MASA's embeddings find it among a detecto
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ class SeekRules:
         every: seconds from one look to the next, at least;
         share: or this part of the time that it is away by then,
         seldom: and no more than that.
+        hint: where something is it with this probability, and not with the least, the next look comes after half the
+            time, but no sooner than the first: it may show better then.
         least: probability.
         same: what overlaps an object's mask as much (IoU) is that object, whatever it looks like.
     """
@@ -41,12 +43,17 @@ class SeekRules:
     every: float = 0.4
     share: float = 0.3
     seldom: float = 2.0
+    hint: float = 0.5
     least: float = 0.7
     same: float = 0.5
 
     def wait(self, away: float) -> float:
         """Seconds to the next look, by those that an object is away."""
         return min(max(self.every, self.share * away), self.seldom)
+
+    def hinted(self, wait: float) -> float:
+        """Seconds to the next look where that would be ``wait``, and something may be the object."""
+        return max(wait / 2, self.first)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,10 @@ class Seeker:
         keys, views = list(looks), torch.stack(list(looks.values()))
         others = [gallery for _, gallery in present.values()]
         alike = torch.stack([self._alike(views, away[name], others, (waits[name].gone, second)) for name in due])
-        pairs = assign(alike.cpu().numpy().astype(np.float64), self._rules.least)
+        pairs = assign(alike.cpu().numpy().astype(np.float64), rules.least)
+        for name, best in zip(due, alike.amax(1).tolist(), strict=True):
+            if best >= rules.hint:
+                waits[name] = replace(waits[name], wait=rules.hinted(waits[name].wait))
         return {
             due[row]: Observation(due[row], frame, proposed[keys[column]], float(alike[row, column]))
             for row, column in pairs

@@ -31,10 +31,10 @@ def gallery(name: str) -> Gallery:
 class Room:
     """A seeker to which the squares of a picture are proposed."""
 
-    def __init__(self) -> None:
+    def __init__(self, calibration: Calibration = CALIBRATION) -> None:
         self.asked: list[int] = []
         self.there: Places = {}
-        self.seeker = Seeker(self._propose, embed, CALIBRATION, SeekRules(first=0.5, every=1.0, share=0.5, seldom=1.5))
+        self.seeker = Seeker(self._propose, embed, calibration, SeekRules(first=0.5, every=1.0, share=0.5, seldom=1.5))
 
     def seek(self, frame: int, there: Places, *away: str) -> dict[str, int]:
         """At 10 frames a second; where objects were found."""
@@ -58,6 +58,19 @@ def test_it_looks_ever_more_seldom(step: int) -> None:
         room.seek(100 + step * frame, {}, "a")
     # After half a second, then after one, at two and a half seconds after half of that, and then no more seldom.
     assert room.asked == [100 + step * frame for frame in (5, 15, 25, 38, 53, 68)]
+
+
+@pytest.mark.parametrize(
+    ("middle", "expected"),
+    # Of an object that looks as before that is a probability of 0.6, and of 0.4.
+    [(0.9865, [5, 10, 15, 20, 25, 32, 40]), (1.0135, [5, 15, 25, 38])],
+    ids=["it may be", "it is rather not"],
+)
+def test_where_something_may_be_it_the_next_look_comes_sooner(middle: float, expected: list[int]) -> None:
+    room = Room(Calibration(middle, slope=30.0, swap=30.0))
+    for frame in range(45):
+        assert room.seek(frame, {"a": 30}, "a") == {}
+    assert room.asked == expected
 
 
 def test_each_object_is_the_proposal_that_looks_like_it() -> None:
