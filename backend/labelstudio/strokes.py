@@ -18,6 +18,7 @@ from backend.tracks import BoolArray
 
 _FINE = 4  # thin lines are drawn at this many times the size, and count where they cover half of a pixel
 _LARGEST = 4_000_000  # pixels of a picture part that is drawn so finely
+_THICKEST = 32_767  # pixels of a line; OpenCV draws none that is thicker
 
 
 class Stroke(Incoming):
@@ -49,9 +50,9 @@ def _draw(mask: BoolArray, stroke: Stroke) -> None:
     if (high <= low).any():
         return
     columns, rows = high - low
-    fine = _FINE if columns * rows <= _LARGEST else 1
+    fine = _FINE if columns * rows <= _LARGEST and thickness * _FINE <= _THICKEST else 1
     canvas = np.zeros((rows * fine, columns * fine), np.uint8)
     points = np.rint((path - low) * fine - 0.5).astype(np.int32)
-    cv2.polylines(canvas, [points], False, 255, max(1, round(thickness * fine)))
+    cv2.polylines(canvas, [points], False, 255, min(max(1, round(thickness * fine)), _THICKEST))
     covered = cv2.resize(canvas, (int(columns), int(rows)), interpolation=cv2.INTER_AREA) >= 128
     mask[low[1] : high[1], low[0] : high[0]][covered] = stroke.type == "add"

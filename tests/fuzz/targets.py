@@ -113,6 +113,7 @@ def regions(choices: Choices) -> None:
             to_box(item, SIZE)
         if human:
             prompts(one, [item["frame"] for item in human], clock, SIZE)
+        if human and choices.below(3) == 0:  # it takes ten times as long as all the rest
             boxes = {index: None if choices.below(4) == 0 else (1.0, 2.0, 30.0, 40.0) for index in range(FRAMES)}
             made = format_region(one, boxes, clock, SIZE, human=human)
             back = {item["frame"]: item for item in made["value"]["sequence"]}
@@ -146,7 +147,7 @@ def strokes(choices: Choices) -> None:
             for _ in range(choices.below(4))
         ]
     ]
-    shape = (1 + choices.below(300), 1 + choices.below(300))
+    shape = (1 + choices.below(300), choices.one_of((1 + choices.below(300),) * 7 + (3000,)))
     painted = paint(np.zeros(shape, bool), found)
     assert painted.shape == shape
 

@@ -50,6 +50,11 @@ def test_the_eraser_takes_away_what_was_there_before_it() -> None:
     assert not painted[50, 10] and painted[50, 100] and painted[10, 10]
 
 
+@pytest.mark.parametrize("size", [(10, 900), (10, 9000), (3000, 4000)])
+def test_a_brush_may_be_wider_than_any_picture(size: tuple[int, int]) -> None:
+    assert paint(np.zeros(size, bool), [stroke(10.0, 10.0, 50.0, 60.0, width=1000.0)]).all()
+
+
 def test_what_lies_far_outside_is_harmless() -> None:
     assert paint(BLANK, [stroke(-1e6, -1e6, 1e6, 1e6, width=1000.0)]).shape == BLANK.shape
 
