@@ -22,6 +22,7 @@ from backend.cli.workers import add_worker_options, check_worker_options
 from backend.errors import SettingsError
 from backend.model import Keytrack
 from backend.service.access import Access
+from backend.service.answering import Answering
 from backend.service.app import MAX_BODY_BYTES, create_app
 from backend.service.engine import Choice, Tracker, choose, tracker_factory
 from backend.service.jobs import WAITING_AT_ONCE
@@ -30,7 +31,8 @@ from backend.settings import Settings
 HELP = "Run the backend that Label Studio talks to, until it is interrupted (Ctrl-C or SIGTERM)."
 # A press holds one while it waits; those left over answer what is answered at once.
 THREADS = WAITING_AT_ONCE + 16
-# What presses return when the service stops still has to reach them.
+# What presses return when the service stops still has to be made, and to reach them.
+ANSWER_SECONDS = 4.0
 FLUSH_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
@@ -109,8 +111,9 @@ def _serve(settings: Settings, choice: Choice, access: Access, factories: Sequen
     first, *others = factories
     keytrack = Keytrack(settings, first, choice, *others)
     try:
-        server = _listen(keytrack, access, settings)
-        _stop_on_signals(keytrack)
+        app = Answering(create_app(keytrack, access))
+        server = _listen(app, settings)
+        _stop_on_signals(keytrack, app)
         ((host, port), *_) = getattr(server, "effective_listen", [(settings.host, server.effective_port)])
         logger.info("keytrack %s at http://%s:%s, data in %s", __version__, host, port, settings.data_dir)
         logger.info("%s", choice)
@@ -121,10 +124,10 @@ def _serve(settings: Settings, choice: Choice, access: Access, factories: Sequen
         keytrack.close()
 
 
-def _listen(keytrack: Keytrack, access: Access, settings: Settings) -> Any:
+def _listen(app: Answering, settings: Settings) -> Any:
     try:
         return create_server(
-            create_app(keytrack, access),
+            app,
             host=settings.host,
             port=settings.port,
             threads=THREADS,
@@ -138,12 +141,13 @@ def _listen(keytrack: Keytrack, access: Access, settings: Settings) -> Any:
         ) from None
 
 
-def _stop_on_signals(keytrack: Keytrack) -> None:
+def _stop_on_signals(keytrack: Keytrack, app: Answering) -> None:
     """End the work at the first signal, then the server; a second signal does not wait for that."""
     stopping = threading.Event()
 
     def drain(number: int) -> None:
         keytrack.stop()
+        app.wait(ANSWER_SECONDS)
         time.sleep(FLUSH_SECONDS)
         signal.raise_signal(number)
 

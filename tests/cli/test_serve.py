@@ -64,6 +64,8 @@ def serve_meanwhile(
 def test_serve_answers_presses_and_stops_on_a_signal(
     tracker: FakeTracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = set(threading.enumerate())
+
     def client(url: str) -> Any:
         assert requests.get(url + "/health", timeout=PATIENCE).json()["status"] == "UP"
         tracker.release()
@@ -74,7 +76,7 @@ def test_serve_answers_presses_and_stops_on_a_signal(
     assert reply.json()["results"][0]["result"][0]["meta"]["text"] == ["Keytrack: tracked 1-30"]
     assert "profile lite on cpu" in caplog.text
     assert "SIGTERM: stopping" in caplog.text
-    assert not [thread.name for thread in threading.enumerate() if thread.name == "keytrack-worker"]
+    assert not [one for one in set(threading.enumerate()) - before if one.name == "keytrack-worker"]
 
 
 def test_a_press_that_waits_when_the_service_stops_is_answered(
