@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,14 +22,22 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 STOP_SECONDS = 10.0
 TAIL_BYTES = 16_384
+PORTS = range(20_000, 30_000)
+"""Below those that systems give to whoever asks for any: a server takes half a minute until it listens."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on just now, nor is given by the system before somebody does.
+
+    Raises:
+        StartError: there is none.
+    """
+    for port in secrets.SystemRandom().sample(PORTS, 100):
+        try:
+            return require_free(port, "a port of our own,")
+        except StartError:
+            continue
+    raise StartError(f"nobody can listen on any of 100 ports from {PORTS[0]} to {PORTS[-1]}; give one")
 
 
 def require_free(port: int, option: str) -> int:

@@ -1,7 +1,7 @@
 """Servers in processes of their own: what they print is kept, and nothing of them stays behind."""
 
 import os
-import signal
+import socket
 import sys
 import textwrap
 import time
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.demo.process import ServerProcess, answers, free_port
+from backend.demo.process import PORTS, ServerProcess, answers, free_port
 from backend.errors import StartError
+from support.fake_tracker import PATIENCE
 from support.http import Answer, web_server
 
 SLEEP = "import time; time.sleep(60)"
@@ -41,7 +42,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -49,7 +50,7 @@ def wait_for(condition) -> None:
 
 def test_it_is_waited_for_and_stopped(process, tmp_path):
     server = process(f"open({str(tmp_path / 'up')!r}, 'w'); {SLEEP}")
-    server.wait_until((tmp_path / "up").exists, 20)
+    server.wait_until((tmp_path / "up").exists, PATIENCE)
     pid = server.pid
     assert pid is not None
     server.check()
@@ -62,7 +63,7 @@ def test_it_is_waited_for_and_stopped(process, tmp_path):
 def test_one_that_ends_is_reported_with_the_end_of_its_log(process):
     server = process("print('\\n'.join(f'line {n}' for n in range(100))); raise SystemExit('no such port')")
     with pytest.raises(StartError, match=r"the server ended with status 1\.(?s:.*)line 99\nno such port") as caught:
-        server.wait_until(lambda: False, 20)
+        server.wait_until(lambda: False, PATIENCE)
     assert "line 50" not in str(caught.value)
 
 
@@ -116,25 +117,31 @@ def test_an_interrupt_in_the_terminal_does_not_reach_it(process):
 def test_an_interrupt_while_stopping_leaves_nothing(process, monkeypatch):
     server = process(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); {SLEEP}")
     wait_for(lambda: server.tail() == "up")
-    pid = server.pid
+    pid, wait = server.pid, server._process.wait
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupted(seconds: float | None = None) -> int:
+        if seconds is not None:
+            raise KeyboardInterrupt
+        return wait()
 
-    previous = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            server.stop()
-    finally:
-        signal.signal(signal.SIGALRM, previous)
+    monkeypatch.setattr(server._process, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        server.stop()
     assert not is_running(pid)
 
 
 def test_answers_means_200():
     with web_server({"/up": Answer(200), "/moved": Answer(302, b"", {"Location": "/up"})}) as site:
-        assert answers(site.url + "/up")
+        wait_for(lambda: answers(site.url + "/up"))  # which gives it no more than a second
         assert not answers(site.url + "/moved")
         assert not answers(site.url + "/none")
     assert not answers(site.url + "/up")
-    assert 0 < free_port() < 65536
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_others_meanwhile(monkeypatch):
+    assert free_port() in PORTS
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("backend.demo.process.PORTS", [port] * 100)
+        with pytest.raises(StartError, match=f"from {port} to {port}; give one"):
+            free_port()
