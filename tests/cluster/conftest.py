@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from backend.cluster import remote
 from backend.cluster.start import connected
+from support.fake_tracker import PATIENCE
 from support.remote_tracker import Workers
 
 
@@ -18,6 +20,12 @@ def one_machine() -> Iterator[None]:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # to unpickle what tests share
         with connected(processors=4, dashboard=False):
             yield
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a machine with much else to do answers late."""
+    monkeypatch.setattr(remote, "ASK_SECONDS", PATIENCE)
 
 
 @pytest.fixture

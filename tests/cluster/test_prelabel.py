@@ -18,6 +18,7 @@ from backend.cluster.worker import make_doer, without_secrets
 from backend.settings import load_settings
 from support.choices import LITE
 from support.fake_studio import TOKEN, FakeStudio, fake_studio
+from support.fake_tracker import PATIENCE
 from support.ray_cluster import Silent, drive, ray_cluster
 from support.service import CONFIG, clip, keyframe, region, task
 
@@ -90,7 +91,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def wait(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < until, "it never came about"
         time.sleep(0.05)
@@ -146,7 +147,7 @@ def test_a_node_that_is_killed_half_way(cluster, project, alone):
     for number in (2, 3):
         (project.signs / f"wait-{number}").unlink()
     # Ray tells of the node by itself.
-    assert driver.communicate(timeout=120)[0].endswith("6 tasks: 6 tracked, 0 left, 0 failed\n")
+    assert driver.communicate(timeout=2 * PATIENCE)[0].endswith("6 tasks: 6 tracked, 0 left, 0 failed\n")
     cluster.add_node(num_cpus=1)
     assert len(project.begun(3)) == 2
     assert project.shown == alone

@@ -55,7 +55,7 @@ def test_presses_and_corrections_are_answered_as_without_ray(serve: Callable[...
     assert [first, second] == in_process(
         tmp_path, [region("a", DRAWN), region("b", keyframe(20, 10, 60, 20, 20))], corrected
     )
-    assert service.keytrack.health()["workers"] == {"idle": 1, "busy": 0, "lost": 0}
+    until(lambda: service.keytrack.health()["workers"] == {"idle": 1, "busy": 0, "lost": 0})
 
 
 def test_a_press_goes_on_where_its_worker_is_killed(serve: Callable[..., Service], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from backend.demo import studio as rooms
 from backend.demo.studio import Studio
 from backend.errors import StartError
 from backend.settings import load_settings
+from support.fake_tracker import PATIENCE
 
 SERVER = """
 import http.server, sys
@@ -28,7 +29,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 def make(tmp_path, monkeypatch):
     """A Studio whose Label Studio and backend are small stand-ins; either may be given as a program of its own."""
     monkeypatch.setattr(rooms, "_label_studio_version", lambda: "1.23.2")
-    monkeypatch.setattr(rooms, "START_SECONDS", 30.0)
+    monkeypatch.setattr(rooms, "START_SECONDS", PATIENCE)
 
     def make(label_studio: str = SERVER, backend: str = SERVER) -> Studio:
         monkeypatch.setattr(rooms, "STUDIO_COMMAND", (sys.executable, "-c", label_studio))

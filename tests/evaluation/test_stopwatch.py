@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from backend.evaluation.stopwatch import REST, Stopwatch
+from support.fake_tracker import PATIENCE
 
 
 class Clock:
@@ -101,17 +102,17 @@ def test_other_threads_are_counted_apart(clock: Clock) -> None:
     def decode(watch: Stopwatch) -> None:
         with watch.stage("decode", then="never"):
             inside.set()
-            assert leave.wait(10)
+            assert leave.wait(PATIENCE)
 
     with Stopwatch(clock) as watch:
         thread = threading.Thread(target=decode, args=(watch,))
         with watch.stage("encode"):
             clock.pass_(1)
             thread.start()
-            assert inside.wait(10)
+            assert inside.wait(PATIENCE)
             clock.pass_(2)
             leave.set()
-            thread.join(10)
+            thread.join(PATIENCE)
             clock.pass_(4)
         clock.pass_(8)
     assert watch.own == {"encode": 7, REST: 8}
@@ -130,7 +131,7 @@ def test_threads_between_their_stages_count_nowhere(clock: Clock) -> None:
         threads = [threading.Thread(target=decode, args=(watch,)) for _ in range(2)]
         for thread in threads:
             thread.start()
-            thread.join(10)
+            thread.join(PATIENCE)
     assert watch.beside == {"decode": 4}
     assert watch.own == {REST: 44}
 
@@ -163,7 +164,7 @@ def test_other_threads_do_not_wait_for_the_device(clock: Clock) -> None:
     with Stopwatch(clock, lambda: synchronised.append(threading.get_ident())) as watch:
         thread = threading.Thread(target=decode, args=(watch,))
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert set(synchronised) == {threading.get_ident()}
 
 

@@ -16,6 +16,7 @@ from backend.errors import MediaError
 from backend.labelstudio.downloads import FRESH_SECONDS, DownloadStore
 from backend.labelstudio.hosts import HostRules, origin, shown
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
+from support.fake_tracker import PATIENCE
 from support.http import Answer, Asked, web_server
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -448,7 +449,7 @@ def test_requests_for_one_file_share_one_download(elsewhere, library):
 
     def slow(asked: Asked) -> Answer:
         entered.set()
-        release.wait(10)
+        release.wait(PATIENCE)
         return Answer(200, CLIP)
 
     elsewhere.routes["/clip.mp4"] = slow
@@ -459,7 +460,7 @@ def test_requests_for_one_file_share_one_download(elsewhere, library):
     ]
     for thread in threads:
         thread.start()
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE)
     time.sleep(0.05)  # the others reach the lock; were they not kept there, they would ask too
     release.set()
     for thread in threads:

@@ -20,9 +20,8 @@ from backend.labelstudio.hosts import GuardedAdapter
 from backend.labelstudio.lines import Line
 from backend.labelstudio.media import LabelStudioAccess, MediaLibrary
 from backend.settings import load_settings
+from support.fake_tracker import PATIENCE
 from support.http import Answer, Asked, web_server
-
-PATIENCE = 20.0
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 DRIPS = {

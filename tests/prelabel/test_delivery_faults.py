@@ -15,6 +15,7 @@ import pytest
 
 from backend.prelabel.delivery import FIRST_WAIT, LONGEST_WAIT
 from support.fake_studio import FakeStudio
+from support.fake_tracker import PATIENCE
 from support.http import Answer, Asked
 from support.post import CAR, VERSION, Post
 from support.video_client import eventually
@@ -48,7 +49,7 @@ def test_one_that_is_too_slow_to_tell_that_it_has_it(post: Post, fake: FakeStudi
     given_up, made = threading.Event(), threading.Event()
 
     def serve(asked: Asked) -> Answer:
-        given_up.wait(30)
+        given_up.wait(PATIENCE)
         answer = whole(asked)
         made.set()
         return answer
@@ -58,8 +59,9 @@ def test_one_that_is_too_slow_to_tell_that_it_has_it(post: Post, fake: FakeStudi
     post.send(1, terms)
     post.settle()
     assert post.left() == [("1", "1")]
+    post.patience = PATIENCE
     given_up.set()
-    assert made.wait(30)
+    assert made.wait(PATIENCE)
     fake.site.routes["/api/predictions"] = whole
     post.wait(FIRST_WAIT)
     assert (len(fake.of(1)), post.left(), fake.writes()) == (1, [], ["POST"])
@@ -87,18 +89,19 @@ def in_seconds(seconds: float) -> str:
         ("2", FIRST_WAIT),  # it is not asked sooner than it would be without
         ("999999999", LONGEST_WAIT),
         ("soon", FIRST_WAIT),
-        (in_seconds(900), 900),
-        (in_seconds(-900), FIRST_WAIT),
+        (900.0, 900),
+        (-900.0, FIRST_WAIT),
     ],
     ids=["seconds", "fewer", "too many", "words", "date", "past"],
 )
-def test_one_that_says_when_to_ask_again(post: Post, fake: FakeStudio, value: str, wait: float) -> None:
-    fake.refuses = Answer(429, b"{}", {"Retry-After": value})
+def test_one_that_says_when_to_ask_again(post: Post, fake: FakeStudio, value: str | float, wait: float) -> None:
+    said = value if isinstance(value, str) else in_seconds(value)
+    fake.refuses = Answer(429, b"{}", {"Retry-After": said})
     post.send(1)
     post.settle()
     asked = len(fake.site.asked)
     fake.refuses = None
-    post.wait(0.5 * wait)  # since a date was made when the tests were collected
+    post.wait(0.5 * wait)  # since a date is of the clock on the wall, which goes on meanwhile
     assert len(fake.site.asked) == asked
     post.wait(0.5 * wait)
     assert len(fake.of(1)) == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from backend.prelabel.later import Wake, backoff
+from support.fake_tracker import PATIENCE
 
 
 @pytest.mark.parametrize(("failures", "wait"), [(0, 10), (1, 20), (3, 80), (9, 1800), (100_000, 1800)])
@@ -52,4 +53,4 @@ def test_what_comes_later_needs_no_alarm_of_its_own() -> None:
 def test_what_is_due_is_called_at_once() -> None:
     called = threading.Event()
     Wake(called.set, lambda: 10.0).at(3.0)
-    assert called.wait(10)
+    assert called.wait(PATIENCE)

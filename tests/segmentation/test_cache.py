@@ -7,6 +7,7 @@ import torch
 
 from backend.segmentation.cache import EncodingCache
 from backend.segmentation.segmenter import Encoding
+from support.fake_tracker import PATIENCE
 
 UNIT = 4 * 16  # bytes of an encoding of one token
 
@@ -99,7 +100,7 @@ def test_what_could_not_be_made_is_asked_for_again() -> None:
 def test_two_that_make_the_same_count_once() -> None:
     """Encoding takes long and happens outside the lock, so two threads may make one encoding each."""
     cache = EncodingCache(10 * UNIT)
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=PATIENCE)
 
     def make() -> Encoding:
         both.wait()
@@ -109,7 +110,7 @@ def test_two_that_make_the_same_count_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert cache.nbytes == UNIT
     assert fill(cache, "a") == []
 
@@ -128,7 +129,7 @@ def test_many_threads_stay_within_the_budget() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     # Between adding one and driving others out the sum may be above the budget by the one that was added.
     assert wrong == []
     # What is counted is what is held.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -164,16 +163,16 @@ def test_a_click_does_not_wait_for_a_track(start: Start) -> None:
     annotator.box(0, (40, 30, 80, 60))
     annotator.accept()
     service.budget(0.2)
-    annotator.track()  # is held on its first picture
-    eventually(lambda: service.keytrack.jobs()["running"] == 1)
+    annotator.track()
+    service.tracker.until(lambda: len(service.tracker.calls) == 1)  # it is held on its first picture
     annotator.reject()
     service.budget(PATIENCE)
     click = Background(lambda: annotator.click(5, 120, 90, "Person"))
-    while service.keytrack.jobs()["ready"] == 0:  # the click's turn comes with the end of the step under way
-        time.sleep(0.01)
+    # The click's turn comes with the end of the step under way.
+    eventually(lambda: any(job.waiters and job.status == "ready" for job in service.keytrack._jobs.live()))
     service.tracker.allow(1)
     assert only(click.result())["item_index"] == 5
-    assert service.keytrack.jobs()["running"] == 1
+    assert not service.tracker.calls[0].ended
 
 
 def test_no_marks_no_masks(annotator: Annotator) -> None:

@@ -10,6 +10,7 @@ import pytest
 from backend.errors import VideoError
 from backend.service.readers import OPENING_AT_ONCE, Readers
 from backend.video.reader import VideoReader
+from support.fake_tracker import PATIENCE
 from support.service import clip
 
 
@@ -112,7 +113,7 @@ def test_few_videos_are_opened_at_once(tmp_path: Path) -> None:
 
     def open_video(path: Path) -> VideoReader:
         opening.append(path)
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         return VideoReader(path)
 
     readers = Readers(open_video)
@@ -130,6 +131,6 @@ def test_few_videos_are_opened_at_once(tmp_path: Path) -> None:
     assert len(opening) == OPENING_AT_ONCE
     go.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert OPENING_AT_ONCE <= len(opening) <= len(threads)
     readers.close()

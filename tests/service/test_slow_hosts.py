@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.fake_tracker import PATIENCE
 from support.http import Answer, Asked, web_server
 from support.service import DRAWN, Service, clip, press, region
 
@@ -21,7 +22,7 @@ def hanging() -> Iterator[str]:
     release = threading.Event()
 
     def hang(asked: Asked) -> Answer:
-        release.wait(60)
+        release.wait(2 * PATIENCE)
         return Answer(404)
 
     with web_server({f"/{number}.mp4": hang for number in range(HANGING)}) as site:
@@ -38,7 +39,7 @@ def test_a_press_is_tracked_while_many_others_wait_for_a_host_that_hangs(tmp_pat
         status, _ = service.predict(press(region("a", DRAWN), number=number + 1, video=address))
         assert status == 200
     assert service.keytrack.jobs()["preparing"] == HANGING
-    service.budget(20)
+    service.budget(PATIENCE)
     (entry,) = service.press(region("b", DRAWN), number=HANGING + 1)
     assert entry["origin"] == "prediction"
     assert service.keytrack.jobs()["preparing"] == HANGING

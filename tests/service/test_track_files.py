@@ -30,7 +30,7 @@ from backend.tracks import Mask, Observation
 from support.clips import coded_frames, make_clip
 from support.exports import task as exported_task
 from support.exports import write_export
-from support.fake_tracker import FakeTracker
+from support.fake_tracker import PATIENCE, FakeTracker
 from support.service import (
     DRAWN,
     FPS,
@@ -310,12 +310,12 @@ def test_so_many_at_a_time(service: Service, monkeypatch: pytest.MonkeyPatch) ->
 
     def held(*args: Any) -> Any:
         inside.release()
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         return made(*args)
 
     monkeypatch.setattr(files, "_made", held)
     waiting = [Background(lambda: service.keytrack.overview.files.make("mot.txt", "1", "1")) for _ in range(4)]
-    assert inside.acquire(timeout=30)
+    assert inside.acquire(timeout=PATIENCE)
     while files._places._value:  # type: ignore[attr-defined]
         time.sleep(0.01)
     assert refused(service, "mot.txt")[:2] == (503, "unavailable")
@@ -341,12 +341,12 @@ def test_presses_go_on_meanwhile(start: Start, monkeypatch: pytest.MonkeyPatch) 
 
     def held(*args: Any) -> Any:
         inside.set()
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         return made(*args)
 
     monkeypatch.setattr(files, "_made", held)
     waiting = Background(lambda: files.make("coco.json", "1", "1"))
-    assert inside.wait(30)
+    assert inside.wait(PATIENCE)
     service.press_one(PERSON)
     go_on.set()
     content = json.loads(b"".join(made := waiting.result()))

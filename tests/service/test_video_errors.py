@@ -331,7 +331,7 @@ def test_a_stop_lets_those_go_who_wait(start: Start) -> None:
     tracker.until(lambda: len(tracker.calls) == 1)
     waiting = Background(lambda: client.progress(session))
     clicked = Background(lambda: client.error(event="predict", frame=1, result=[CAR]))
-    eventually(lambda: any(job.waiters and job.status == "ready" for job in [*service.keytrack._jobs._jobs.values()]))
+    eventually(lambda: any(job.waiters and job.status == "ready" for job in service.keytrack._jobs.live()))
     service.keytrack.stop()
     value = waiting.result()
     assert (value["frames"], value["done"]) == ([], True)

@@ -233,7 +233,7 @@ def test_a_click_does_not_wait_for_a_whole_track(start: Start) -> None:
     session = client.track(CAR, frame=1)["session_id"]
     tracker.until(lambda: len(tracker.calls) == 1)
     clicked = Background(lambda: client.predict(CAR, frame=9))
-    eventually(lambda: any(job.waiters and job.status == "ready" for job in [*service.keytrack._jobs._jobs.values()]))
+    eventually(lambda: any(job.waiters and job.status == "ready" for job in service.keytrack._jobs.live()))
     tracker.allow(1)  # the worker is at the first frame of thirty
     assert box_of(clicked.result()) == CAR_BOX
     assert tracker.calls[0].frames in ([], [0])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from backend.demo.studio import Account
 from backend.demo.trial import is_complete
@@ -25,6 +25,7 @@ ARGUMENTS = (
 )
 PAINTING = 300  # milliseconds from a frame's arrival to its picture; only screenshots depend on it
 PRESSES = 100  # at five seconds each, on a slow machine
+PATIENCE = 120_000  # milliseconds until a test gives up; Label Studio's page alone may take half of it
 DRAG_STEPS = 8
 FRAME_STEP = 16  # pixels between two frames on the timeline
 VIDEO = "Htx.annotationStore.selected.names.get('video')"
@@ -44,7 +45,9 @@ def browser_page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
         try:
-            yield browser.new_page(viewport={"width": 1440, "height": 1080})
+            page = browser.new_page(viewport={"width": 1440, "height": 1080})
+            page.set_default_timeout(PATIENCE)
+            yield page
         finally:
             browser.close()
 
@@ -71,7 +74,7 @@ class LabelingPage:
         toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
         if not toggle.is_checked():
             toggle.locator("..").click()
-        assert toggle.is_checked()
+        expect(toggle).to_be_checked(timeout=PATIENCE)
 
     def go_to(self, frame: int) -> None:
         counter = self._page.locator(".lsf-frames-control")

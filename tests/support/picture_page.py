@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from support.browser import PAINTING
+from support.browser import PAINTING, PATIENCE
 
 IMAGE = "Htx.annotationStore.selected.names.get('img')"
 TOOL = "ToolManager.getInstance({name: 'img'}).findSelectedTool()"
@@ -30,7 +30,7 @@ class PicturePage:
         toggle = self._page.get_by_test_id("bottombar-auto-annotation-toggle")
         if not toggle.is_checked():
             toggle.locator("..").click()
-        assert toggle.is_checked()
+        expect(toggle).to_be_checked(timeout=PATIENCE)
 
     def take_smart_tool(self) -> None:
         """Press the button that appears at the toolbar's end with Auto-Annotation, unless it is pressed."""

@@ -12,6 +12,7 @@ from backend.tracks import ImageArray
 from backend.video.ahead import read_ahead
 from backend.video.reader import VideoReader
 from support.clips import coded_frames, make_clip, read_code
+from support.fake_tracker import PATIENCE
 
 
 class Source:
@@ -52,7 +53,7 @@ def test_it_decodes_ahead_but_not_far() -> None:
     assert source.asked == []
     assert next(frames)[0] == 0
     # One consumed, two in the queue, one in the thread's hand.
-    assert source.reached.wait(5)
+    assert source.reached.wait(PATIENCE)
     assert source.asked == [0, 1, 2, 3]
     frames.close()
     assert source.asked == [0, 1, 2, 3]
