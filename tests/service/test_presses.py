@@ -187,19 +187,28 @@ class Killed(BaseException):
 
 
 def mortal(service: Service, monkeypatch: pytest.MonkeyPatch, at: int | None = None) -> list[int]:
-    """Have a service die of its next transactions: before the one that is the ``at``-th, and then of all. Returns the
-    numbers of those that it began, a list that grows."""
+    """Have a service die of its next transactions on this thread: before the one that is the ``at``-th, and then of
+    all. Returns the numbers of those that it began, a list that grows."""
     database = service.keytrack._store._database
-    whole, begun = database.transaction, list[int]()
+    whole, begun, mine = database.transaction, list[int](), threading.get_ident()
+    inside: list[int] = []
 
     @contextmanager
     def transaction() -> Iterator[sqlite3.Connection]:
-        if not database._connection.in_transaction:
+        if threading.get_ident() != mine:  # a worker begins with the job at any moment
+            with whole() as connection:
+                yield connection
+            return
+        if not inside:
             begun.append(len(begun))
         if at is not None and len(begun) > at:
             raise Killed
-        with whole() as connection:
-            yield connection
+        inside.append(begun[-1])
+        try:
+            with whole() as connection:
+                yield connection
+        finally:
+            inside.pop()
 
     monkeypatch.setattr(database, "transaction", transaction)
     return begun
