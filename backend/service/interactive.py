@@ -90,6 +90,7 @@ class Interactive:
         self._keyframe_iou = keyframe_iou
         self._ended = ended
         self._deciding = threading.Lock()  # held while presses are compared with the store, never during work
+        self._waited: set[int] = set()  # presses whose work somebody waits for, or is about to
 
     def press(
         self,
@@ -118,9 +119,11 @@ class Interactive:
                     press = self._store.next_press()
                     pursuits, wanted = self._compare(project, task, regions, footage, press)
                     self._store.presses.keep(KeptPress(project, task, press, body))
+                self._waited.add(press)  # before the work begins, which may be done in no time
                 jobs, refused = self._begin(pursuits, wanted, footage, self._submitter(project, task, owner=annotator))
             if jobs:
                 self._jobs.wait(jobs, deadline)
+            self._waited.discard(press)  # and only then is looked what there is to answer
             return press, [
                 _verbatim(pursuit.region, notes.problem(refused, {}, 0, None))
                 if refused is not None and pursuit in wanted
@@ -130,6 +133,8 @@ class Interactive:
         except StorageError as error:  # to be said at the regions: of a failed request the page shows nothing
             logger.error("task %s of project %s: %s", task, project, error)
             return press, [_verbatim(region, notes.problem(str(error), {}, 0, None)) for region in regions]
+        finally:
+            self._waited.discard(press)
 
     def resume(self, project: str, task: str, regions: Sequence[Region], footage: Footage, press: int) -> None:
         """Go on with what was pressed for, under the number that it has: idle work, which has its turns when there is
@@ -213,9 +218,9 @@ class Interactive:
         logger.info("job %d: %s, %d region(s) of %s", job.number, job.name, len(pursuits), footage.shown)
         return job
 
-    def _tell_end(self, pursuits: Collection[Pursuit], job: Job) -> None:
-        tracks = [self._store.track(pursuit.key) for pursuit in pursuits] if job.waiters else []
-        presses = {track.pressed for track in tracks if track is not None}
+    def _tell_end(self, pursuits: Collection[Pursuit]) -> None:
+        tracks = [self._store.track(pursuit.key) for pursuit in pursuits]
+        presses = {track.pressed for track in tracks if track is not None} & self._waited
         for project, task in {(pursuit.key.project, pursuit.key.task) for pursuit in pursuits}:
             self._ended(project, task, presses)
 

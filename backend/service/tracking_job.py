@@ -60,7 +60,7 @@ class TrackingWork:
         readers: Readers,
         store: Store,
         keyframe_iou: float,
-        ended: Callable[[Collection[Pursuit], Job], None],
+        ended: Callable[[Collection[Pursuit]], None],
     ) -> None:
         self.pursuits = {pursuit.key: pursuit for pursuit in pursuits}
         self._neighbours = neighbours
@@ -209,4 +209,4 @@ class TrackingWork:
 
     def _end(self, job: Job) -> None:
         if not job.cancelled():
-            self._ended(self.pursuits.values(), job)
+            self._ended(self.pursuits.values())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import pytest
 
 from backend.prelabel import delivery, pressed
+from backend.service.jobs import Job
 from support.fake_studio import FakeStudio
 from support.fake_tracker import FakeTracker
 from support.service import (
@@ -79,6 +80,23 @@ def test_what_is_posted_is_what_the_next_press_returns(slow: Service, fake: Fake
 
 def test_what_was_waited_for_is_not_posted(start: Start, fake: FakeStudio) -> None:
     service = start()
+    service.press(CAR, OTHER)
+    idle(service)
+    assert fake.writes() == []
+
+
+def test_what_is_complete_before_it_is_waited_for_is_not_posted_either(
+    start: Start, fake: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+    jobs = service.keytrack._jobs
+    wait = jobs.wait
+
+    def late(waited: Mapping[Hashable, Job], deadline: float) -> bool:
+        eventually(lambda: not any(job.live for job in waited.values()))
+        return wait(waited, deadline)
+
+    monkeypatch.setattr(jobs, "wait", late)
     service.press(CAR, OTHER)
     idle(service)
     assert fake.writes() == []
