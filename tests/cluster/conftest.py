@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backend.cluster import remote
+from backend.cluster import fleet, remote
 from backend.cluster.start import connected
 from support.fake_tracker import PATIENCE
 from support.remote_tracker import Workers
@@ -18,14 +18,11 @@ def one_machine() -> Iterator[None]:
     """Ray on this machine; it has nothing to do but to start actors."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # to unpickle what tests share
+        # On a machine with much else to do workers answer late, and a new one takes half a minute to be there.
+        patch.setattr(remote, "ASK_SECONDS", PATIENCE)
+        patch.setattr(fleet, "START_SECONDS", 2 * PATIENCE)
         with connected(processors=4, dashboard=False):
             yield
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker of a machine with much else to do answers late."""
-    monkeypatch.setattr(remote, "ASK_SECONDS", PATIENCE)
 
 
 @pytest.fixture
