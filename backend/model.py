@@ -79,7 +79,7 @@ class Keytrack:
         self._engine = Engine(tracker_factory, *others)
         self._jobs = Jobs(settings.max_jobs, workers=len(self._engine), revive=self._engine.revive)
         self._readers = Readers()
-        self._media = MediaLibrary(settings)
+        self._media = MediaLibrary(settings, leaving=self._readers.drop)
         self.overview = Overview(
             settings,
             choice,
@@ -101,7 +101,9 @@ class Keytrack:
             ended=self._pressed_for.ended,
         )
         self._video_protocol = VideoProtocol(self._jobs, self._readers, self._engine, model_version=self.model_version)
-        self._pictures = Pictures(self._store, self._jobs, self._engine, model_version=self.model_version)
+        self._pictures = Pictures(
+            self._store, self._jobs, self._engine, model_version=self.model_version, use=self._media.use
+        )
         self._background = Background(
             self._store,
             self._jobs,
@@ -189,6 +191,10 @@ class Keytrack:
         """Numbers of workers, by what they do: ``idle``, ``busy`` or ``lost``."""
         found = Counter(worker.state for worker in self._jobs.workers())
         return {state: found[state] for state in get_args(State)}
+
+    def media_bytes(self) -> int:
+        """Bytes of the media that were fetched and are still on the disk."""
+        return self._media.held()
 
     def remember(
         self, project: str, hostname: str | None, access_token: str | None, extra_params: object = None

@@ -192,6 +192,11 @@ class Settings(BaseSettings):
         (), description="hosts beside Label Studio's that media may come from, separated by commas"
     )
     max_media_bytes: Bytes = Field(ByteSize(8 << 30), description="largest media file that is fetched")
+    media_cache_bytes: Bytes | None = Field(
+        None,
+        description="room on the disk for all media that are fetched: what was not used for longest is removed, and "
+        "fetched again when it is wanted; by default a quarter of the disk",
+    )
     embedding_cache_bytes: Bytes = Field(
         ByteSize(512 << 20), description="memory for image embeddings, so that no frame is encoded twice"
     )

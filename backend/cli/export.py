@@ -28,6 +28,7 @@ from backend.export.studio_tasks import choose_labellings, read_tasks
 from backend.export.track_results import TASKS, is_track_directory, read_track
 from backend.export.writing import Options, Summary
 from backend.labelstudio.exported import Task, parse_task, parse_tasks
+from backend.labelstudio.in_use import media_in_use
 from backend.labelstudio.media import MediaLibrary
 from backend.labelstudio.media_folder import MediaFolder
 from backend.labelstudio.project import iter_tasks, read_label_config
@@ -107,6 +108,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "media_root",
         "allowed_hosts",
         "max_media_bytes",
+        "media_cache_bytes",
         "data_dir",
     )
 
@@ -123,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
         shelf = stack.enter_context(VideoShelf())
         interrupts = stack.enter_context(Interrupts())
         stack.enter_context(logging_redirect_tqdm())
+        stack.enter_context(media_in_use())  # each video is read again when it is written
         library = _library(settings, source, stack)
         choices = _choices(args, settings, source)
         masks = stack.enter_context(Archive(settings.data_dir / DATABASE).open()) if args.masks_from_store else None

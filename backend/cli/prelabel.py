@@ -114,6 +114,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "media_root",
         "allowed_hosts",
         "max_media_bytes",
+        "media_cache_bytes",
         *CHOICE,
         "xmem_mode",
         "keyframe_iou",

@@ -58,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "label_studio_url",
         "allowed_hosts",
         "max_media_bytes",
+        "media_cache_bytes",
         "embedding_cache_bytes",
         "threads",
     )

@@ -9,10 +9,11 @@ import logging
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,7 +21,10 @@ import requests
 
 from backend.errors import MediaError
 from backend.labelstudio.hosts import shown
+from backend.labelstudio.in_use import active
 from backend.labelstudio.lines import Line
+from backend.labelstudio.room import Filling, Room
+from backend.labelstudio.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +57,10 @@ class _Entry:
 
 
 class _Turn:
-    """Whose turn it is to ask for an address, and how it went the last time."""
+    """Whose turn it is to ask for an address, and how it went since somebody wants it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.checked: float | None = None
         self.failures = 0
         self.problem = ""
 
@@ -67,16 +70,32 @@ class DownloadStore:
     comes is given up, see :class:`backend.labelstudio.lines.Line`.
 
     The file's name is made of the address without its signature and of the version fetched, so a file that changed at
-    its source gets a new path, and nothing kept by path is mistaken for it.
+    its source gets a new path, and nothing kept by path is mistaken for it. A file that was handed out is in use by
+    whatever goes on on the thread, see :mod:`backend.labelstudio.in_use`.
+
+    Args:
+        directory: for the files; made when it is needed.
+        max_bytes: the most that a file may have.
+        room: that the files have together; by default a share of the disk.
+        clock: in seconds.
     """
 
-    def __init__(self, directory: Path, max_bytes: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        *,
+        room: Room | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
+        self._room = room or Room(directory)
         self._clock = clock
         self._guard = threading.Lock()
-        self._turns: defaultdict[str, _Turn] = defaultdict(_Turn)
-        self._hosts: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(FROM_ONE_HOST))
+        self._turns: Shared[str, _Turn] = Shared(_Turn)
+        self._hosts: Shared[str, threading.Semaphore] = Shared(lambda: threading.Semaphore(FROM_ONE_HOST))
+        self._checked: OrderedDict[str, float] = OrderedDict()  # the longest ago first
         self._lines: set[Line] = set()
         self._closed = False
 
@@ -100,37 +119,66 @@ class DownloadStore:
             MediaError: from ``open_``, or too large or slow, ended early, not a video but a page, or the disk is full.
         """
         key = _key(address)
-        with self._guard:
-            turn = self._turns[key]
+        with self._turns.use(key) as turn:
             failures = turn.failures
-        with turn.lock:
-            if turn.failures != failures:
-                raise Unreachable(turn.problem)
-            entry = self._entry(key)
-            if entry is not None and (immutable or self._is_fresh(turn)):
-                return self._directory / entry.file
-            try:
-                with self._line(address) as line:
-                    path = self._refresh(key, address, suffix, open_, entry, line)
-            except OSError as error:
-                raise _disk_error(error, self._directory) from error
-            except Unreachable as error:
-                turn.failures, turn.problem = turn.failures + 1, str(error)
-                raise
-            turn.checked = self._clock()
-            return path
+            with turn.lock:
+                if turn.failures != failures:
+                    raise Unreachable(turn.problem)
+                try:
+                    return self._get(key, address, suffix, open_, immutable)
+                except OSError as error:
+                    raise _disk_error(error, self._directory) from error
+                except Unreachable as error:
+                    turn.failures, turn.problem = turn.failures + 1, str(error)
+                    raise
 
     def at_hand(self, address: str) -> Path | None:
         """The local file of ``address`` where it was fetched before, however long ago; nobody is asked."""
-        entry = self._entry(_key(address))
-        return None if entry is None else self._directory / entry.file
+        with ExitStack() as held:
+            key = _key(address)
+            entry = self._entry(key) if active() is None else self._claimed(key, held)
+            return None if entry is None else self._handed_out(entry)
+
+    def use(self, path: Path) -> bool:
+        """Have a file in use that was handed out before; False where it is gone."""
+        uses = active()
+        if uses is not None and path.parent == self._directory:
+            uses.add(path, partial(self._room.use, path.name))
+        return path.exists()
+
+    def held(self) -> int:
+        """Bytes of all files together."""
+        return self._room.held()
+
+    def _get(self, key: str, address: str, suffix: str, open_: Opener, immutable: bool) -> Path:
+        with ExitStack() as held:
+            old = entry = self._claimed(key, held)
+            if entry is None or not (immutable or self._is_fresh(key)):
+                with self._line(address) as line:
+                    entry = self._refresh(key, address, suffix, open_, entry, line, held)
+                self._note_checked(key)
+            path = self._handed_out(entry)
+        if old is not None and old.file != entry.file:
+            self._room.discard(old.file)
+        return path
+
+    def _claimed(self, key: str, held: ExitStack) -> _Entry | None:
+        """What is known of a file that is still there, whole, and stays as long as it is held."""
+        claimed = None
+        while (entry := self._entry(key)) is not None and entry.file != claimed:
+            claimed = entry.file
+            held.enter_context(self._room.use(claimed))
+        return entry
+
+    def _handed_out(self, entry: _Entry) -> Path:
+        path = self._directory / entry.file
+        self.use(path)
+        return path
 
     @contextmanager
     def _line(self, address: str) -> Iterator[Line]:
         """A line to a host, once not too many others are in use."""
-        with self._guard:
-            place = self._hosts[urlsplit(address).netloc]
-        with place, Line() as line:
+        with self._hosts.use(urlsplit(address).netloc) as place, place, Line() as line:
             with self._guard:
                 self._lines.add(line)
             if self._closed:
@@ -141,8 +189,18 @@ class DownloadStore:
                 with self._guard:
                     self._lines.remove(line)
 
-    def _is_fresh(self, turn: _Turn) -> bool:
-        return turn.checked is not None and self._clock() - turn.checked < FRESH_SECONDS
+    def _is_fresh(self, key: str) -> bool:
+        with self._guard:
+            checked = self._checked.get(key)
+        return checked is not None and self._clock() - checked < FRESH_SECONDS
+
+    def _note_checked(self, key: str) -> None:
+        now = self._clock()
+        with self._guard:
+            self._checked[key] = now
+            self._checked.move_to_end(key)
+            while self._checked and now - next(iter(self._checked.values())) >= FRESH_SECONDS:
+                self._checked.popitem(last=False)
 
     def _entry(self, key: str) -> _Entry | None:
         """What is known of a file that is still there, whole."""
@@ -153,7 +211,9 @@ class DownloadStore:
             return None
         return entry if whole else None
 
-    def _refresh(self, key: str, address: str, suffix: str, open_: Opener, entry: _Entry | None, line: Line) -> Path:
+    def _refresh(
+        self, key: str, address: str, suffix: str, open_: Opener, entry: _Entry | None, line: Line, held: ExitStack
+    ) -> _Entry:
         headers = {}
         if entry is not None and entry.etag:
             headers["If-None-Match"] = entry.etag
@@ -166,40 +226,40 @@ class DownloadStore:
             if entry is None:
                 raise error from None
             log.warning("%s; using the copy fetched before", error)
-            return self._directory / entry.file
+            return entry
         with response:
             if entry is not None and (response.status_code == 304 or _is_same(entry, response)):
-                return self._directory / entry.file
-            return self._download(key, address, suffix, response, entry, line)
+                return entry
+            return self._download(key, address, suffix, response, line, held)
 
     def _download(
-        self, key: str, address: str, suffix: str, response: requests.Response, old: _Entry | None, line: Line
-    ) -> Path:
+        self, key: str, address: str, suffix: str, response: requests.Response, line: Line, held: ExitStack
+    ) -> _Entry:
         etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
-        declared = response.headers.get("Content-Length", "")
-        if declared.isdecimal() and int(declared) > self._max_bytes:
-            raise self._too_large(address)
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._sweep()
         part = self._directory / f"{key}-{os.getpid()}-{threading.get_ident()}.part"
         try:
-            size = self._stream(address, response, part, line)
-            version = hashlib.sha256(f"{etag} {modified} {size}".encode()).hexdigest()[:8]
-            entry = _Entry(f"{key}-{version}{suffix}", size, shown(address), etag, modified)
-            path = self._directory / entry.file
-            part.replace(path)
+            with self._room.filling(part) as filling:
+                size = self._stream(address, response, filling, line)
+                version = hashlib.sha256(f"{etag} {modified} {size}".encode()).hexdigest()[:8]
+                entry = _Entry(f"{key}-{version}{suffix}", size, shown(address), etag, modified)
+                held.enter_context(self._room.use(entry.file))
+                filling.finish(entry.file)
             part.write_text(json.dumps(asdict(entry)), "utf-8")
             part.replace(self._directory / f"{key}.json")
         finally:
             part.unlink(missing_ok=True)
-        if old is not None and old.file != entry.file:
-            (self._directory / old.file).unlink(missing_ok=True)
         log.info("fetched %s: %d bytes", shown(address), size)
-        return path
+        return entry
 
-    def _stream(self, address: str, response: requests.Response, part: Path, line: Line) -> int:
-        size = 0
-        with part.open("wb") as file:
+    def _stream(self, address: str, response: requests.Response, filling: Filling, line: Line) -> int:
+        declared = response.headers.get("Content-Length", "")
+        size, expected = 0, int(declared) if declared.isdecimal() else 0
+        if expected > self._max_bytes:
+            raise self._too_large(address)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        filling.expect(expected)
+        with filling.part.open("wb") as file:
             try:
                 for chunk in response.iter_content(CHUNK):
                     if size == 0 and chunk[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
@@ -207,6 +267,9 @@ class DownloadStore:
                     size += len(chunk)
                     if size > self._max_bytes:
                         raise self._too_large(address)
+                    if size > expected:  # more at a time, the larger it is
+                        expected = min(size + size // 8, self._max_bytes)
+                        filling.expect(expected)
                     line.took(len(chunk))
                     file.write(chunk)
             except requests.RequestException as error:
@@ -219,6 +282,7 @@ class DownloadStore:
             os.fsync(file.fileno())
         if size == 0:
             raise MediaError(f"{shown(address)} answered an empty file")
+        filling.expect(size)
         return size
 
     def _too_large(self, address: str) -> MediaError:
@@ -275,5 +339,8 @@ def _is_same(entry: _Entry, response: requests.Response) -> bool:
 
 def _disk_error(error: OSError, directory: Path) -> MediaError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return MediaError(f"the disk is full: no room for media under {directory}; free some, or set KEYTRACK_DATA_DIR")
+        return MediaError(
+            f"the disk is full: no room for media under {directory}, and those that are there are in use; free some, "
+            "or set KEYTRACK_DATA_DIR"
+        )
     return MediaError(f"media cannot be kept under {directory} ({error.strerror or type(error).__name__})")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from backend.labelstudio.client import CONNECT_TIMEOUT, NOT_NOW, NoAuth, TokenAu
 from backend.labelstudio.downloads import DownloadStore, Unreachable
 from backend.labelstudio.hosts import GuardedAdapter, HostRules, origin, same_site, shown, unsigned
 from backend.labelstudio.lines import Line
+from backend.labelstudio.room import Room
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class MediaSettings(Protocol):
     def allowed_hosts(self) -> tuple[str, ...]: ...
     @property
     def max_media_bytes(self) -> int: ...
+    @property
+    def media_cache_bytes(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,21 @@ class MediaLibrary:
 
     The configured token is sent to the configured Label Studio and to nobody else, a token that ``/setup`` reported
     to the host that it reported with. Other hosts are asked only if ``allowed_hosts`` names them, without a token.
+
+    What was fetched stays where it is for as long as what goes on on the thread has it in use, see
+    :mod:`backend.labelstudio.in_use`; afterwards it may make room for other files.
+
+    Args:
+        settings: where media are kept, how many, and where they may come from.
+        leaving: told of a fetched file before it makes room.
     """
 
-    def __init__(self, settings: MediaSettings) -> None:
+    def __init__(self, settings: MediaSettings, leaving: Callable[[Path], None] = lambda path: None) -> None:
         self._settings = settings
         self._rules = HostRules(settings.allowed_hosts, settings.label_studio_url)
-        self._store = DownloadStore(settings.data_dir / "media", int(settings.max_media_bytes))
+        directory = settings.data_dir / "media"
+        room = Room(directory, settings.media_cache_bytes, leaving=leaving)
+        self._store = DownloadStore(directory, int(settings.max_media_bytes), room=room)
         self._auths: dict[tuple[str, str], TokenAuth] = {}
         self._lock = threading.Lock()
 
@@ -124,6 +136,14 @@ class MediaLibrary:
             return self._store.at_hand(self._address(value.strip(), self._source(reported), reported))
         except MediaError:
             return None
+
+    def use(self, path: Path) -> bool:
+        """Have a file in use that was found before; False where it is gone."""
+        return self._store.use(path)
+
+    def held(self) -> int:
+        """Bytes of the files that were fetched and are still there."""
+        return self._store.held()
 
     def close(self) -> None:
         """End downloads that are under way."""

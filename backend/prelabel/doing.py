@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from backend.labelstudio.in_use import media_in_use
 from backend.prelabel.jobs import Failed, Job, JoinJob, Outcome, PieceJob, PieceTracked, Split, Tracked, VideoJob
 from backend.prelabel.joining import Joiner
 from backend.prelabel.one_video import OneVideo
@@ -67,12 +68,13 @@ class Doer:
         tracker = self._tracker()
         fetched = False
         try:
-            began = time.monotonic()
-            path = self._path(job.whole.video, cancelled)
-            fetched = True
-            turn = _Turn(job.whole, self._name, time.monotonic() - began, told, cancelled)
-            with VideoReader(path) as video:
-                found = turn.do(job, tracker, video)
+            with media_in_use():
+                began = time.monotonic()
+                path = self._path(job.whole.video, cancelled)
+                fetched = True
+                turn = _Turn(job.whole, self._name, time.monotonic() - began, told, cancelled)
+                with VideoReader(path) as video:
+                    found = turn.do(job, tracker, video)
         except Leave as leave:
             return leave.left
         except Exception as error:  # noqa: BLE001 - one video does not keep the others

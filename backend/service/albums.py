@@ -20,6 +20,7 @@ from backend.video.images import read_image
 KEPT = 8
 
 Find = Callable[[str], Path]
+Use = Callable[[Path], bool]
 
 _numbers = itertools.count(1)
 
@@ -33,13 +34,16 @@ class Album:
 
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, addresses: Sequence[str], find: Find, opened_at: int, fps: float) -> None:
+    def __init__(
+        self, addresses: Sequence[str], find: Find, opened_at: int, fps: float, use: Use = lambda path: True
+    ) -> None:
         """
         Args:
             addresses: of the pictures, in the order of the frames.
             find: gives the file at an address, fetched where that is needed.
             opened_at: the picture to look at first.
             fps: frames per second.
+            use: told of a file that was found before and is wanted again; False where it is gone.
 
         Raises:
             MediaError: that picture cannot be fetched.
@@ -53,6 +57,7 @@ class Album:
         self.timestamps.setflags(write=False)
         self.duration = len(addresses) / fps
         self._find = find
+        self._use = use
         self._found: dict[int, tuple[Path, FileState]] = {}
         self._identity = ("album", next(_numbers))
         first = self.locate(opened_at)
@@ -68,12 +73,14 @@ class Album:
 
         Raises:
             MediaError: it cannot be fetched.
-            VideoError: it is gone.
+            VideoError: it is gone, or another one.
         """
         known = self._found.get(index)
-        if known is not None:
+        if known is not None and self._use(known[0]):
             return known[0]
         path = self._find(self.addresses[index])
+        if known is not None and path != known[0]:
+            raise VideoError(f"picture {index + 1} of the task has changed meanwhile; press again")
         try:
             self._found[index] = path, file_state(path)
         except OSError as error:
@@ -118,10 +125,16 @@ class Album:
 
 
 class Albums:
-    """The albums last used."""
+    """The albums last used.
 
-    def __init__(self, kept: int = KEPT) -> None:
+    Args:
+        kept: how many.
+        use: see :class:`Album`.
+    """
+
+    def __init__(self, kept: int = KEPT, use: Use = lambda path: True) -> None:
         self._kept = kept
+        self._use = use
         self._open: OrderedDict[tuple[str, tuple[str, ...]], Album] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -135,7 +148,7 @@ class Albums:
         with self._lock:
             known = self._open.get(key)
         if known is None or not known.unchanged():
-            known = Album(addresses, find, opened_at, fps or DEFAULT_FRAME_RATE)
+            known = Album(addresses, find, opened_at, fps or DEFAULT_FRAME_RATE, self._use)
         with self._lock:
             self._open[key] = known
             self._open.move_to_end(key)

@@ -24,7 +24,7 @@ def create_app(keytrack: Keytrack, access: Access | None = None, *, max_body_byt
     """The service in front of ``keytrack``, whose life is the caller's to end, for those whom ``access`` lets in."""
     app = Flask("keytrack", static_folder=None)  # which would be whatever lies in ./static
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
-    add_metrics(app, keytrack.jobs, keytrack.workers)
+    add_metrics(app, keytrack.jobs, keytrack.workers, keytrack.media_bytes)
     if access is not None:
         access.protect(app)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a human's keyframes go back as they came

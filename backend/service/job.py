@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import Literal, Protocol
 
 from backend.errors import WorkerLostError
+from backend.labelstudio.in_use import Uses
 from backend.service.turns import Ticket
 
 Status = Literal["preparing", "ready", "running", "done", "failed", "cancelled"]
@@ -32,6 +33,7 @@ class Job:
         home: the worker that it belongs to, by its number; None as long as any may take it.
         beside: whether what it is being told of is a worker that died of another job.
         ticket: how long it takes, and had its turns; its work may say the first while it is prepared.
+        uses: the media that its work found, which stay until its end.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Job:
         self.idle = idle
         self.place = place
         self.ticket = Ticket(next(one for one in (owner, place, ("job", number)) if one is not None))
+        self.uses = Uses()
         self.home: int | None = None
         self.pinned = False
         self._moves = moves

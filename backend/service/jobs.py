@@ -235,6 +235,7 @@ class Jobs:
                 if self._owners.get(key) is job:
                     del self._owners[key]
             self._changed.notify_all()
+        job.uses.close()
 
     def _prepare_idle(self) -> None:
         """Prepare idle jobs until there is none: they take no turn from those that somebody waits for."""
@@ -250,7 +251,7 @@ class Jobs:
         if not job.live:
             return
         try:
-            with logs.about(job=job.number):
+            with logs.about(job=job.number), job.uses.active():
                 job.work.prepare(job)
         except Exception as error:  # noqa: BLE001 - whatever went wrong is told to whoever waits
             self._fail(job, error)
@@ -306,7 +307,7 @@ class Jobs:
             if job.steps is None and not job.stopping:
                 job.steps = iter(job.work.steps(job))
             if not job.stopping and job.steps is not None:
-                with logs.about(job=job.number):
+                with logs.about(job=job.number), job.uses.active():
                     next(job.steps)
                 with self._changed:
                     job.status = "ready"

@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -40,13 +41,14 @@ class _Counted(Collector):
         yield family
 
 
-def add_metrics(app: Flask, jobs: Numbers, workers: Numbers) -> None:
+def add_metrics(app: Flask, jobs: Numbers, workers: Numbers, media: Callable[[], int]) -> None:
     """Measure the requests to ``app``, and answer ``GET /metrics``.
 
     Args:
         app: to which nothing has been added that may refuse requests: refused ones count too.
         jobs: numbers of jobs by status.
         workers: numbers of workers by state.
+        media: bytes of the media on the disk.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -54,6 +56,8 @@ def add_metrics(app: Flask, jobs: Numbers, workers: Numbers) -> None:
     GCCollector(registry=registry)
     registry.register(_Counted("keytrack_jobs", "Jobs that are not at their end", "status", jobs))
     registry.register(_Counted("keytrack_workers", "Workers, by what they do", "state", workers))
+    held = Gauge("keytrack_media_bytes", "Bytes of fetched media on the disk", registry=registry)
+    held.set_function(media)
     seconds = Histogram(
         "keytrack_request_seconds", "Time to answer a request", ["endpoint"], buckets=_SECONDS, registry=registry
     )

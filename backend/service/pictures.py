@@ -13,7 +13,7 @@ from backend.labelstudio.picture_config import PictureConfig
 from backend.labelstudio.picture_marks import named, parse_marks
 from backend.labelstudio.tags import parse_number
 from backend.labelstudio.working_copy import working_copy
-from backend.service.albums import Albums, Find
+from backend.service.albums import Albums, Find, Use
 from backend.service.click_memory import ClickMemory
 from backend.service.clicks import Clicks
 from backend.service.engine import Engine
@@ -27,10 +27,11 @@ FRAME_RATE_KEY = "fps"
 
 
 class Pictures:
-    """Calls on the tasks of all such projects, from any thread."""
+    """Calls on the tasks of all such projects, from any thread; ``use`` is told of pictures that are wanted again, see
+    :class:`backend.service.albums.Album`."""
 
-    def __init__(self, store: Store, jobs: Jobs, engine: Engine, *, model_version: str) -> None:
-        albums, memory = Albums(), ClickMemory()
+    def __init__(self, store: Store, jobs: Jobs, engine: Engine, *, model_version: str, use: Use) -> None:
+        albums, memory = Albums(use=use), ClickMemory()
         self._clicks = Clicks(store, jobs, albums, engine, memory)
         self._tracks = PictureTracks(store, jobs, albums, engine, memory, model_version=model_version)
 

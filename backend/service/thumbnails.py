@@ -14,6 +14,7 @@ from PIL import Image
 
 from backend.errors import NotKeptError, VideoError
 from backend.export.colours import Colour, bright_colours
+from backend.labelstudio.in_use import media_in_use
 from backend.service.archive import Archive, Entry
 from backend.tracks import Box, ImageArray, Mask
 from backend.video.reader import VideoReader
@@ -48,7 +49,7 @@ class Thumbnails:
         Raises:
             NotKeptError: there is no complete track that shows, or the video is not at hand, or cannot be read.
         """
-        with self._turn, self._archive.open() as store:
+        with self._turn, media_in_use(), self._archive.open() as store:
             entries = pictured(store.entries(project, task))
             key = tuple((entry.id, entry.revision) for entry in entries)
             if key in self._kept:

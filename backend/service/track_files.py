@@ -23,6 +23,7 @@ from backend.export.reading import Choices, LabelledTask, Reading
 from backend.export.studio_tasks import read_tasks
 from backend.export.writing import Options, make_directory
 from backend.labelstudio.exported import Labelling, Task
+from backend.labelstudio.in_use import media_in_use
 from backend.labelstudio.results import parse_results
 from backend.service.archive import Archive, Entry, Snapshot
 from backend.service.records import TrackKey
@@ -135,7 +136,7 @@ class TrackFiles:
         if not self._places.acquire(blocking=False):
             raise UnavailableError(f"{MOST_WAITING} files are being made already; ask again in a minute")
         try:
-            with self._turn, self._archive.open() as store:
+            with self._turn, media_in_use(), self._archive.open() as store:
                 entries = self._chosen(store, project, task, region, partly)
                 return self._made(store, entries, kind)
         finally:

@@ -33,6 +33,7 @@ class MediaOptions:
     label_studio_token: SecretStr | None = None
     allowed_hosts: tuple[str, ...] = ()
     max_media_bytes: int = 1 << 20
+    media_cache_bytes: int | None = None
 
 
 @pytest.fixture
