@@ -114,10 +114,11 @@ class Interactive:
         press = 0
         try:
             with self._deciding:
+                demands = self._demands(project, task, regions, footage)
                 # A process that is killed has stored all of a press, or the older ones are as they were.
                 with self._store.together():
                     press = self._store.next_press()
-                    pursuits, wanted = self._compare(project, task, regions, footage, press)
+                    pursuits, wanted = self._ask(demands, press)
                     self._store.presses.keep(KeptPress(project, task, press, body))
                 self._waited.add(press)  # before the work begins, which may be done in no time
                 jobs, refused = self._begin(pursuits, wanted, footage, self._submitter(project, task, owner=annotator))
@@ -145,8 +146,9 @@ class Interactive:
             StorageError: the store cannot be used.
         """
         with self._deciding:
+            demands = self._demands(project, task, regions, footage)
             with self._store.together():
-                pursuits, wanted = self._compare(project, task, regions, footage, press)
+                pursuits, wanted = self._ask(demands, press)
             _, refused = self._begin(pursuits, wanted, footage, self._submitter(project, task, idle=True))
         if refused is not None:
             raise UnavailableError(refused)
@@ -155,16 +157,25 @@ class Interactive:
         name, place = f"task {task} of project {project}", (project, task)
         return partial(self._jobs.submit, name, place=place, moves=True, **further)
 
-    def _compare(
-        self, project: str, task: str, regions: Sequence[Region], footage: Footage, press: int
+    def _demands(
+        self, project: str, task: str, regions: Sequence[Region], footage: Footage
+    ) -> list[tuple[TrackKey, Region, Demand]]:
+        """What is asked for each region, compared with what was handed out."""
+        source = footage.source(self._model_version)
+        keys = [(TrackKey(project, task, region.id), region) for region in regions]
+        return [
+            (key, region, _demand(region, self._store.track(key), self._store.emitted(key), source))
+            for key, region in keys
+        ]
+
+    def _ask(
+        self, demands: Sequence[tuple[TrackKey, Region, Demand]], press: int
     ) -> tuple[list[Pursuit], list[Pursuit]]:
-        """Compare with the store: all, and those that have to be tracked and are not being tracked."""
+        """Store what is asked for: all, and those that have to be tracked and are not being tracked."""
         pursuits: list[Pursuit] = []
         wanted: list[Pursuit] = []
-        for region in regions:
-            key = TrackKey(project, task, region.id)
+        for key, region, demand in demands:
             stored = self._store.track(key)
-            demand = _demand(region, stored, self._store.emitted(key), footage.source(self._model_version))
             if stored is not None and _same(demand, stored.demand):
                 revision = stored.revision
                 at_work = self._jobs.owner(key) is not None
