@@ -87,8 +87,10 @@ class Room:
                 _touch(path)  # how long it was not used counts from the end
         if not self._tidying and self._over():  # beside whoever ends here, who may hold up others
             self._tidying = True
-            with suppress(RuntimeError):  # no more threads: it is done when something comes
+            try:
                 threading.Thread(target=self._tidy, name="keytrack-media-room", daemon=True).start()
+            except RuntimeError:  # there are no more threads
+                self._tidying = False
 
     @contextmanager
     def filling(self, part: Path) -> Iterator[Filling]:
@@ -128,7 +130,7 @@ class Room:
             if self._remove(file.path):
                 self._held -= file.size
                 log.info("%s was removed: other media need its room", file.path.name)
-        if self._held + coming > most and not self._warned:
+        if more and self._held + coming > most and not self._warned:
             self._warned = True
             log.warning(
                 "media that are in use, or on their way, take more than the %d bytes that there are for them "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -59,6 +60,19 @@ def test_who_wants_a_file_waits_while_it_is_removed(claims: Claims) -> None:
         order.append("removed")
     thread.join(PATIENCE)
     assert (alone, order) == (True, ["removed", "claimed"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no such locks")
+def test_nothing_is_open_any_more_when_nobody_has_it(tmp_path: Path) -> None:
+    claims = Claims(tmp_path / "media.lock")
+    assert is_free(claims, "a.mp4")
+    file = claims._file
+    assert file is not None
+    os.fstat(file)
+    del claims
+    gc.collect()
+    with pytest.raises(OSError):
+        os.fstat(file)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no such locks")
