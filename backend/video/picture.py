@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 from av.buffer import Buffer
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, VideoReformatter
 
@@ -72,14 +73,23 @@ class PictureConverter:
         return (frame.width, frame.height) == self._stored_size
 
     def image(self, frame: VideoFrame) -> ImageArray:
-        """RGB ``uint8 (H, W, 3)``, an array of its own."""
+        """RGB ``uint8 (H, W, 3)``, an array of its own.
+
+        Raises:
+            FFmpegError: it cannot be converted.
+        """
+        try:
+            converted = self._convert(frame)
+        except FFmpegError:  # what it says of its colours is reserved, or damaged: as if it said nothing
+            frame.colorspace = _UNSPECIFIED_COLORSPACE
+            converted = self._convert(frame)
+        # A frame that is RGB already comes back as it is, and its memory is the cache's.
+        image = converted.to_ndarray().astype(np.uint8, copy=converted is frame)
+        return self._orientation.apply(image)
+
+    def _convert(self, frame: VideoFrame) -> VideoFrame:
         width, height = self._stored_size
         # Where a file does not say, browsers take HD for BT.709; FFmpeg would take everything for BT.601.
         unsaid = frame.colorspace == _UNSPECIFIED_COLORSPACE
         colorspace = Colorspace.ITU709 if unsaid and frame.height >= _HD_HEIGHT else None
-        converted = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", src_colorspace=colorspace
-        )
-        # A frame that is RGB already comes back as it is, and its memory is the cache's.
-        image = converted.to_ndarray().astype(np.uint8, copy=converted is frame)
-        return self._orientation.apply(image)
+        return self._reformatter.reformat(frame, width=width, height=height, format="rgb24", src_colorspace=colorspace)

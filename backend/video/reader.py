@@ -10,6 +10,7 @@ from types import TracebackType
 
 import numpy as np
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -140,7 +141,13 @@ class VideoReader:
                 self._warn(
                     f"{self.path.name} changes its picture size on the way; all frames are scaled to the first's."
                 )
-            return self._picture.image(frame)
+            try:
+                return self._picture.image(frame)
+            except FFmpegError as error:
+                raise VideoError(
+                    f"{self.path.name}: frame {index} cannot be made an RGB image ({error.strerror}); write the video "
+                    "anew, as H.264 for instance"
+                ) from error
 
     def frames(self, start: int, stop: int, step: int = 1) -> Iterator[tuple[int, ImageArray]]:
         """See :meth:`~backend.video.frames.Frames.frames`."""
