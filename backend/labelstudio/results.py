@@ -50,7 +50,7 @@ PLACELESS = frozenset(
 )
 """Types of results that say nothing of where something is in a picture."""
 
-Pixels = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=10_000_000)]
 Extent = Annotated[float, Field(allow_inf_nan=False, ge=0, le=FARTHEST)]
 ItemIndex = Annotated[int, Field(ge=0, le=10_000_000)]
 

@@ -121,6 +121,7 @@ def test_all_else_is_left_aside() -> None:
         (click(item_index=5), r"\[0\].item_index: there is no picture 5: the task has 5"),
         (click(image_rotation=90), r"\[0\].image_rotation: the picture was turned by 90 degrees"),
         (click(original_width=0), r"\[0\].original_width"),
+        (click(original_height=10**400), r"\[0\].original_height"),
         (click(x=float("nan")), r"\[0\].value.x"),
         (click(is_positive="yes"), r"\[0\].is_positive"),
         (item("rectanglelabels", "box", {"x": 1.0, "y": 1.0, "width": -1.0, "height": 2.0}), r"value.width"),

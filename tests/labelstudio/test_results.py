@@ -116,6 +116,7 @@ RECTANGLE = rectangle_region("r", 0, SIZE, (10, 20, 50, 40), "Bus")
         (broken(BRUSH, "image_rotation", 90), "image_rotation", "turned by 90 degrees"),
         (broken(RECTANGLE, "value.width", -1), "value.width", "greater than or equal to 0"),
         (broken(RECTANGLE, "value.height"), "value.height", "Field required"),
+        (broken(RECTANGLE, "original_height", 10**400), "original_height", "less than"),
         (broken(RECTANGLE, "value.rectanglelabels", [3]), "value.rectanglelabels[0]", "valid string"),
     ],
 )
