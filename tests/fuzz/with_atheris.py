@@ -26,6 +26,7 @@ with atheris.instrument_imports(
         "backend.cli",
         "backend.video",
         "backend.tracks",
+        "PIL",
     ]
 ):
     from fuzz.targets import TARGETS, run
