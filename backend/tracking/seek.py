@@ -135,13 +135,14 @@ class Seeker:
         others = [gallery for _, gallery in present.values()]
         alike = torch.stack([self._alike(views, away[name], others, (waits[name].gone, second)) for name in due])
         pairs = assign(alike.cpu().numpy().astype(np.float64), rules.least)
-        for name, best in zip(due, alike.amax(1).tolist(), strict=True):
-            if best >= rules.hint:
-                waits[name] = replace(waits[name], wait=rules.hinted(waits[name].wait))
-        return {
+        found = {
             due[row]: Observation(due[row], frame, proposed[keys[column]], float(alike[row, column]))
             for row, column in pairs
         }
+        for name, best in zip(due, alike.amax(1).tolist(), strict=True):
+            if name not in found and best >= rules.hint:
+                waits[name] = replace(waits[name], wait=rules.hinted(waits[name].wait))
+        return found
 
     def _alike(self, views: Tensor, own: Gallery, others: Sequence[Gallery], away: tuple[float, float]) -> Tensor:
         """(N, D) -> (N,): the probability that each is an object that was away from a time to another; 0 where it is
