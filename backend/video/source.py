@@ -19,7 +19,15 @@ MAX_PIXELS = 1 << 26
 # What FFmpeg would also open, and a media file has no business to be: playlists that fetch other files,
 # images, subtitles, text.
 _FORMATS = "mov,mp4,matroska,webm,avi,gif,mpegts,mpeg,flv,asf,ogg"
-_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+# FFmpeg has 300 decoders, most of them of old games and of cameras that few people had; a fault in any of them would be
+# one here. These are what cameras, phones, browsers and programs for cutting write into such files.
+_CODECS = (
+    "h264,hevc,av1,libdav1d,vp8,libvpx,vp9,libvpx-vp9,"
+    "mpeg1video,mpeg2video,mpeg4,h263,flv,vp6,vp6f,theora,msmpeg4,msmpeg4v1,msmpeg4v2,wmv1,wmv2,wmv3,vc1,"
+    "mjpeg,mjpegb,jpeg2000,prores,dnxhd,dvvideo,ffv1,huffyuv,ffvhuff,utvideo,qtrle,rawvideo,v210,png,gif"
+)
+_LIMITS = {"codec_whitelist": _CODECS, "max_pixels": str(MAX_PIXELS)}
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file", **_LIMITS}
 
 # Decoding gains little from more threads, and each holds frames of its own.
 _MAX_THREADS = 8
@@ -115,7 +123,10 @@ def _choose_stream(container: InputContainer, path: Path) -> VideoStream:
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    codec = stream.codec_context.name
+    if codec not in _CODECS.split(","):
+        raise VideoError(f"{path.name}: videos in the codec {codec} are not decoded here; convert the file to H.264")
+    stream.codec_context.options = _LIMITS
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(os.cpu_count() or 1, _MAX_THREADS)
     return stream

@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,3 +178,27 @@ def test_kinds_of_images_that_no_browser_shows_are_not_read(tmp_path: Path, form
     Image.new("RGB", (16, 16), (200, 10, 10)).save(path, form)
     with pytest.raises(VideoError, match=r"image\.png cannot be read as an image \(it is none of PNG, JPEG"):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("clip.mp4", {"codec": "libsvtav1"}),
+        ("clip.webm", {"codec": "libvpx"}),
+        ("clip.mov", {"codec": "prores", "pix_fmt": "yuv422p10le"}),
+        ("clip.mov", {"codec": "qtrle", "pix_fmt": "rgb24"}),
+        ("clip.wmv", {"codec": "wmv2"}),
+        ("clip.avi", {"codec": "msmpeg4"}),
+        ("clip.mkv", {"codec": "ffv1"}),
+    ],
+)
+def test_codecs_that_videos_come_in_are_decoded(tmp_path: Path, name: str, made: dict[str, Any]) -> None:
+    with VideoReader(make_clip(tmp_path / name, coded_frames(5), **made)) as reader:
+        assert [read_code(image) for _, image in reader.frames(0, len(reader))] == [*range(5)]
+
+
+@pytest.mark.parametrize(("codec", "pix_fmt"), [("cinepak", "rgb24"), ("snow", "yuv420p")])
+def test_a_codec_that_nobody_films_in_is_not_decoded(tmp_path: Path, codec: str, pix_fmt: str) -> None:
+    path = make_clip(tmp_path / "clip.avi", coded_frames(5), codec=codec, pix_fmt=pix_fmt)
+    with pytest.raises(VideoError, match=f"clip.avi: videos in the codec {codec} are not decoded here; convert"):
+        VideoReader(path)
