@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from backend.propagation.connected import continued, strongest
 from backend.propagation.contest import contest
-from backend.propagation.cues import LEAST, Answer, ask, cover, coverage, in_pixels, on_grid
+from backend.propagation.cues import Answer, ask, cover, coverage, in_pixels, on_grid
 from backend.propagation.memory import MemoryBank, Rolling, known_alike
 from backend.propagation.propagator import Decoder, Encoded, Propagation
 from backend.propagation.quality import Quality, judge
@@ -52,11 +52,11 @@ REMEMBERED = 0.45
 class _Followed:
     """Where an object was last seen: probabilities (4 rows, 4 columns), and whether it is there still.
 
-    ``least`` is the number of cells below which what is left of it is not believed.
+    ``area`` is the number of cells that it had when it was given.
     """
 
     probability: Tensor
-    least: float
+    area: int
     lost: bool = False
 
 
@@ -127,7 +127,7 @@ class SamTokenPropagator:
         for name, region in regions.items():
             there = coverage(region, encoding)
             known = self._objects.get(name)
-            self._objects[name] = _Followed(there, _least(there) if known is None else known.least)
+            self._objects[name] = _Followed(there, _area(there) if known is None else known.area)
 
     def lose(self) -> None:
         """Look for every object anew."""
@@ -144,8 +144,8 @@ class SamTokenPropagator:
     def exchange(self, one: str, other: str, frames: Collection[int]) -> None:
         """Let two objects go on as each other."""
         first, second = self._objects[one], self._objects[other]
-        self._objects[one] = replace(second, least=first.least)
-        self._objects[other] = replace(first, least=second.least)
+        self._objects[one] = replace(second, area=first.area)
+        self._objects[other] = replace(first, area=second.area)
         self._bank.exchange(one, other, frames)
         self._seen = None  # which is called by the wrong names
 
@@ -184,7 +184,7 @@ class SamTokenPropagator:
                 followed.lost = not (finding.certainty >= FOUND[0] and finding.agreement >= FOUND[1])
             else:
                 followed.lost = finding.certainty < LOST[0] and finding.agreement < LOST[1]
-            followed.lost |= int((finding.probability > 0.5).sum()) < followed.least
+            followed.lost |= _area(finding.probability) < LEFT * followed.area
             if not followed.lost:
                 followed.probability = finding.probability
         seen = {name: finding for name, finding in findings.items() if not self._objects[name].lost}
@@ -222,7 +222,7 @@ class SamTokenPropagator:
         values = {}
         for name, truth, answer in zip(given, truths, answers, strict=True):
             values[name] = _values(truth, answer.probability if answer else truth, keys)
-            self._objects[name] = _Followed(truth, _least(truth))
+            self._objects[name] = _Followed(truth, _area(truth))
         self._bank.write(frame, keys, values, permanent=True)
 
     def _find(
@@ -241,8 +241,11 @@ class SamTokenPropagator:
         if claimed is not None:
             # Before SAM is asked, which would go on to where the neighbour ends.
             readouts = torch.stack([contest(readouts[:, 0], claimed), readouts[:, 1]], 1)
-        if search:
-            readouts = readouts * torch.stack([_strongest(readout[0]) for readout in readouts])[:, None]
+        kept = [
+            strongest(said) if search else continued(said, self._objects[name].probability, self._objects[name].area)
+            for name, said in zip(names, readouts[:, 0], strict=True)
+        ]
+        readouts = readouts * torch.stack(kept)[:, None]
         answers = ask(self._decoder, encoding, [readout[0] for readout in readouts])
         return {
             name: _combine(readout[0], readout[1], answer)
@@ -319,9 +322,9 @@ def _widened(taken: Tensor) -> slice:
     return slice(max(0, first // STEP * STEP), -(-last // STEP) * STEP)
 
 
-def _least(probability: Tensor) -> float:
-    """Cells below which what is left of an object is not believed."""
-    return LEFT * int((probability > 0.5).sum())
+def _area(probability: Tensor) -> int:
+    """The cells that an object has more than half of."""
+    return int((probability > 0.5).sum())
 
 
 def _values(probability: Tensor, segmented: Tensor, keys: TokenKeys) -> Tensor:
@@ -340,14 +343,3 @@ def _combine(readout: Tensor, expected: Tensor, answer: Answer | None) -> _Findi
     corrected = (answer.probability + readout - expected).clamp(0, 1)
     share = TRUST * (1 - decided)
     return _Finding(share * corrected + (1 - share) * readout, answer.probability, certainty, answer.agreement)
-
-
-def _strongest(readout: Tensor) -> Tensor:
-    """1 on and around the connected part of a readout that has most of it, 0 elsewhere."""
-    inside = (readout > 0.5).cpu().numpy().astype(np.uint8)
-    count, labels = cv2.connectedComponents(inside, connectivity=8)
-    if count <= 1 or int(inside.sum()) < LEAST:
-        return torch.zeros_like(readout)
-    weights = np.bincount(labels.ravel(), weights=readout.cpu().numpy().ravel())
-    part = (labels == 1 + int(weights[1:].argmax())).astype(np.uint8)
-    return torch.from_numpy(cv2.dilate(part, np.ones((9, 9), np.uint8)).astype(np.float32)).to(readout.device)
