@@ -68,9 +68,14 @@ class PicturePage:
             for x, y in path[1:]:
                 self._page.mouse.move(*self._on_screen(x, y), steps=8)
             self._page.mouse.up()
-        # While a region is selected, keys of labels are about it.
-        self._page.keyboard.press("Escape")
-        self._page.wait_for_function("() => !Htx.annotationStore.selected.selectedRegions.length")
+        # While a region is selected, keys of labels are about it. What was painted is selected when the page has made a
+        # region of it, which may be after the draft of what was there before: a key that came earlier did nothing.
+        for _ in range(60):
+            self._page.keyboard.press("Escape")
+            self._page.wait_for_timeout(PAINTING)
+            if not self._page.evaluate("() => Htx.annotationStore.selected.selectedRegions.length"):
+                return
+        raise AssertionError("what was painted stays selected")
 
     def accept(self) -> None:
         """The tick in the bottom bar."""
