@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PAINTING = 300  # milliseconds from a frame's arrival to its picture; only screenshots depend on it
+PAINTING = 300  # milliseconds from a frame's arrival to its picture; no result depends on it
 PRESSES = 100  # at five seconds each, on a slow machine
 PATIENCE = 120_000  # milliseconds until a test gives up; Label Studio's page alone may take half of it
 DRAG_STEPS = 8
@@ -50,6 +50,17 @@ def browser_page() -> Iterator[Page]:
             yield page
         finally:
             browser.close()
+
+
+def unselect_regions(page: Page) -> None:
+    """Press Escape until nothing is selected. What was drawn is selected once the page has made a region of it: a key
+    that comes earlier does nothing."""
+    for _ in range(60):
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(PAINTING)
+        if page.evaluate("() => Htx.annotationStore.selected.regions.every(one => !one.selected)"):
+            return
+    raise AssertionError("a region stays selected")
 
 
 class LabelingPage:
@@ -127,8 +138,7 @@ class LabelingPage:
         )
 
     def unselect(self) -> None:
-        self._page.keyboard.press("Escape")
-        self._page.wait_for_function("() => Htx.annotationStore.selected.regions.every(one => !one.selected)")
+        unselect_regions(self._page)
 
     def drag(self, region_id: str, dx: float, dy: float) -> Box:
         """Move a region's box on the frame that is shown; the box then."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from support.browser import PAINTING, PATIENCE
+from support.browser import PAINTING, PATIENCE, unselect_regions
 
 IMAGE = "Htx.annotationStore.selected.names.get('img')"
 TOOL = "ToolManager.getInstance({name: 'img'}).findSelectedTool()"
@@ -68,14 +68,7 @@ class PicturePage:
             for x, y in path[1:]:
                 self._page.mouse.move(*self._on_screen(x, y), steps=8)
             self._page.mouse.up()
-        # While a region is selected, keys of labels are about it. What was painted is selected when the page has made a
-        # region of it, which may be after the draft of what was there before: a key that came earlier did nothing.
-        for _ in range(60):
-            self._page.keyboard.press("Escape")
-            self._page.wait_for_timeout(PAINTING)
-            if not self._page.evaluate("() => Htx.annotationStore.selected.selectedRegions.length"):
-                return
-        raise AssertionError("what was painted stays selected")
+        unselect_regions(self._page)  # while one is selected, keys of labels are about it
 
     def accept(self) -> None:
         """The tick in the bottom bar."""
