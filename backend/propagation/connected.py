@@ -44,9 +44,11 @@ def continued(readout: Tensor, last: Tensor, area: float) -> Tensor:
         area: cells of the whole object, as it was when a human showed it.
     """
     count, labels = cv2.connectedComponents(_inside(readout), connectivity=8)
+    if count <= 2:  # one part, as nearly always: what was there last stays on its device
+        return torch.ones_like(readout)
     before = _inside(last)
     size = int(before.sum())
-    if count <= 2 or not size:
+    if not size:
         return torch.ones_like(readout)
     distances = cv2.distanceTransform(1 - before, cv2.DIST_L2, 3)
     nearest = np.full(count, np.inf, np.float32)
